@@ -1,0 +1,1 @@
+"""One application spec, any orchestrator."""

@@ -1,0 +1,1 @@
+"""The contract between core and its plugins, and how plugins are found."""

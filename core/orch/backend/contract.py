@@ -1,0 +1,265 @@
+"""What a backend must do, what it may do, and what a reader and a secret provider are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from orch.frozen import EMPTY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from orch.backend.capabilities import Capabilities
+    from orch.spec.application import Application
+    from orch.types import (
+        Action,
+        Event,
+        FieldPath,
+        Instance,
+        Ledger,
+        LogLine,
+        Manifest,
+        Place,
+        Snapshot,
+        Status,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A held lock: `token` proves it, `expires` is seconds since the epoch by the store's clock."""
+
+    holder: str
+    token: str
+    expires: float
+
+
+class Store(Protocol):
+    """A place on the target for small records. Names are written once and never changed.
+
+    Numbered names make create-only a compare-and-set, so no platform needs more than this.
+    """
+
+    limit: int
+    """The most bytes that one record may hold."""
+
+    def create(self, name: str, data: bytes) -> None:
+        """Write a record. Raises Conflict when the name is taken."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """Raises KeyError when there is none."""
+        ...
+
+    def names(self, prefix: str = "") -> Sequence[str]:
+        """Names of the records that begin so, in no set order."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Remove a record; one that is gone already is no fault."""
+        ...
+
+    def acquire(self, holder: str, ttl: float) -> Lock:
+        """Take the instance's lock for `ttl` seconds. Raises Locked naming the holder."""
+        ...
+
+    def renew(self, lock: Lock, ttl: float) -> Lock:
+        """Raises Locked when the lock was lost."""
+        ...
+
+    def release(self, lock: Lock) -> None:
+        """Give it back; a lost lock is no fault."""
+        ...
+
+    def break_lock(self) -> str:
+        """Remove whatever lock there is and return its holder, empty when there was none."""
+        ...
+
+
+class Backend(Protocol):
+    """One target of one platform."""
+
+    name: str
+
+    def capabilities(self) -> Capabilities:
+        """What the platform can hold, as data; asks nothing of the network."""
+        ...
+
+    def compile(self, app: Application) -> Manifest:
+        """Say the application in the platform's words. Pure: no network, clock or environment."""
+        ...
+
+    def observe(self, instance: Instance, manifest: Manifest | None) -> Snapshot:
+        """What is there: the manifest's objects by id, and every other object that is ours.
+
+        Without a manifest, everything of the instance. Whatever of the manifest this target
+        can't run now goes to `problems`. Raises Unreachable or Denied.
+        """
+        ...
+
+    def apply(self, action: Action) -> Iterator[Event]:
+        """Do one step. Idempotent: the same action twice leaves the same state.
+
+        Raises Conflict when the object moved since `action.before`, Transient when a repeat may
+        help, Unreachable or Denied. The last event is APPLIED.
+        """
+        ...
+
+    def rollout(self, action: Action) -> Iterator[Event]:
+        """Watch a changed resource until HEALTHY, FAILED or TIMED_OUT, the last event.
+
+        A completed one-shot job is HEALTHY.
+        """
+        ...
+
+    def status(self, instance: Instance) -> Status:
+        """Services, replicas and health as they are now."""
+        ...
+
+    def instances(self) -> Sequence[Instance]:
+        """Every instance that this target holds."""
+        ...
+
+    def store(self, instance: Instance) -> Store:
+        """Where releases and the lock of this instance live."""
+        ...
+
+    def close(self) -> None:
+        """Give back connections. Called once, also after a fault."""
+        ...
+
+
+@runtime_checkable
+class SupportsPredict(Protocol):
+    """The platform itself can say what an apply would make of a manifest."""
+
+    def predict(self, manifest: Manifest, snapshot: Snapshot) -> Snapshot: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LogQuery:
+    """Which lines are wanted. `since` is seconds since the epoch, `tail` counts per replica."""
+
+    services: tuple[str, ...] = ()
+    replicas: tuple[str, ...] = ()
+    follow: bool = False
+    since: float | None = None
+    tail: int | None = None
+
+
+@runtime_checkable
+class SupportsLogs(Protocol):
+    """What replicas printed can be read."""
+
+    def logs(self, instance: Instance, query: LogQuery) -> Iterator[LogLine]: ...
+
+
+@runtime_checkable
+class SupportsExec(Protocol):
+    """A command can be run in a replica."""
+
+    def exec(
+        self, instance: Instance, service: str, replica: str, command: Sequence[str], *, tty: bool
+    ) -> int:
+        """Join the caller's standard streams to the command's and return its exit code."""
+        ...
+
+
+@runtime_checkable
+class SupportsEvents(Protocol):
+    """The platform keeps a log of what happened."""
+
+    def events(self, instance: Instance, *, follow: bool, since: float | None) -> Iterator[Event]:
+        ...
+
+
+@runtime_checkable
+class SupportsMetrics(Protocol):
+    """Use of cpu (cores) and memory (bytes) by replica id."""
+
+    def metrics(self, instance: Instance) -> Mapping[str, Mapping[str, float]]: ...
+
+
+@runtime_checkable
+class SupportsWhy(Protocol):
+    """The platform can explain why a replica is where it is, or why it is nowhere."""
+
+    def why(self, instance: Instance, replica: str) -> Sequence[str]: ...
+
+
+@runtime_checkable
+class SupportsLiveRead(Protocol):
+    """What runs there can be read back into a spec."""
+
+    def read_live(self, selector: str) -> Reading: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A spec read from another format: the document in canonical long form, and its account.
+
+    `places` gives the place of a document path in the source, so that later faults point there.
+    """
+
+    document: Mapping[str, Any]
+    ledger: Ledger
+    places: Mapping[FieldPath, Place] = EMPTY
+    files: tuple[str, ...] = ()
+
+
+class Reader(Protocol):
+    """A format that is accepted wherever a spec is."""
+
+    name: str
+
+    def detect(self, path: Path, head: str) -> int:
+        """How sure it is, 0 (not mine) to 100, from the name and the first 4,096 characters."""
+        ...
+
+    def read(
+        self, files: Sequence[Path], variables: Mapping[str, str], profiles: Sequence[str]
+    ) -> Reading:
+        """Raises InvalidSpec with every fault found."""
+        ...
+
+
+class SecretProvider(Protocol):
+    """A place where secret values are kept."""
+
+    name: str
+
+    def read(self, name: str, source: Mapping[str, Any], base: Path) -> str:
+        """The value now. `source` is the spec's entry; relative paths start at `base`."""
+        ...
+
+    def version(self, name: str, source: Mapping[str, Any], base: Path) -> str | None:
+        """The provider's own version, None when it has none and a keyed hash must do."""
+        ...
+
+
+class Policy(Protocol):
+    """A rule of the organisation over what is about to be deployed."""
+
+    name: str
+
+    def check(self, app: Application, manifest: Manifest) -> Iterable[Any]:
+        """Yields a Diagnostic for each violation; an error one refuses the deploy."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BackendFactory:
+    """How a backend comes into being.
+
+    `create(options)` gets the target's settings; it must import no SDK before it is called.
+    `requires` are the modules of its SDK and `extra` the extra that installs them.
+    """
+
+    name: str
+    summary: str
+    create: Any
+    requires: tuple[str, ...] = ()
+    extra: str = ""
+    options: Mapping[str, str] = EMPTY

@@ -1,0 +1,289 @@
+"""How a backend writes a manifest: fields are put into resources, and the ledger keeps itself."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pydantic import BaseModel
+
+from orch.compile.tokens import value_token, version_token
+from orch.compile.view import HERE, Node, Read, View, children, node_kind, plain, spelt
+from orch.spec.consequence import consequence_of
+from orch.types import (
+    Condition,
+    Dependency,
+    Fidelity,
+    Ledger,
+    LedgerEntry,
+    Manifest,
+    Resource,
+    render_path,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from orch.backend.capabilities import Capabilities
+    from orch.spec.application import Application
+    from orch.types import Consequence, FieldPath, Key
+
+_ABSENT: Any = object()
+
+
+class Carried(NamedTuple):
+    """One way in which a field arrived: the output it went to, and how well."""
+
+    output: str
+    outcome: Fidelity
+    reason: str
+    mend: str
+    consequence: Consequence | None
+
+
+class ResourceBuilder:
+    """One resource in the making."""
+
+    def __init__(
+        self, kind: str, id_: str, name: str, *, rollout: bool, stateful: bool
+    ) -> None:
+        self.id, self.kind, self.name = id_, kind, name
+        self._rollout, self._stateful = rollout, stateful
+        self.body: dict[str, Any] = {}
+        self._depends_on: dict[str, Dependency] = {}
+        self._secrets: dict[str, None] = {}
+
+    def put(
+        self,
+        output: str | FieldPath,
+        *reads: Read | Node | None,
+        value: Any = _ABSENT,
+        outcome: Fidelity = Fidelity.NATIVE,
+        reason: str = "",
+        mend: str = "",
+        consequence: Consequence | None = None,
+    ) -> None:
+        """Write fields of the spec at an output path and account for them.
+
+        Without `value` the first read's own value is written. A node carries everything below
+        it. A read of None (an absent part) writes nothing.
+        """
+        given = [read for read in reads if read is not None]
+        if not given:
+            return
+        path = split_path(output) if isinstance(output, str) else output
+        written = plain(given[0].value) if value is _ABSENT else value
+        _assign(self.body, path, written)
+        name = output if isinstance(output, str) else render_path(path)
+        carried = Carried(f"{self.id}:{name}", outcome, reason, mend, consequence)
+        for read in given:
+            carry(read, carried)
+
+    def set(self, output: str | FieldPath, value: Any) -> None:
+        """Write something that comes from no field of the spec."""
+        _assign(self.body, split_path(output) if isinstance(output, str) else output, value)
+
+    def depend(
+        self,
+        id_: str,
+        condition: Condition = Condition.CREATED,
+        *reads: Read | Node | None,
+        required: bool = True,
+        outcome: Fidelity = Fidelity.NATIVE,
+        reason: str = "",
+    ) -> None:
+        """Let this resource wait for another one, and account for the fields that say so."""
+        self._depends_on[id_] = Dependency(id_, condition, required)
+        carried = Carried(f"{self.id}:@depends_on.{id_}", outcome, reason, "", None)
+        for read in reads:
+            if read is not None:
+                carry(read, carried)
+
+    def secret_version(self, secret: str) -> str:
+        """A token that stands for the secret's version; usable in the name and the body."""
+        self._secrets[secret] = None
+        return version_token(secret)
+
+    def secret_value(self, secret: str) -> str:
+        """A token that stands for the secret's value; replaced only as the object is sent."""
+        self._secrets[secret] = None
+        return value_token(secret)
+
+    def build(self) -> Resource:
+        """The finished resource."""
+        return Resource(
+            self.id,
+            self.kind,
+            self.name,
+            self.body,
+            tuple(self._depends_on.values()),
+            self._rollout,
+            self._stateful,
+            tuple(self._secrets),
+        )
+
+
+class ManifestBuilder:
+    """An application on its way to a manifest. Read from `app`, write to `resource(…)`."""
+
+    def __init__(self, app: Application, backend: str, capabilities: Capabilities) -> None:
+        self.app = View(app)
+        self._application = app
+        self._backend = backend
+        self._capabilities = capabilities
+        self._resources: list[ResourceBuilder] = []
+        self._defaults: dict[FieldPath, LedgerEntry] = {}
+        self._notes: list[str] = []
+        carry(self.app.apiVersion, Carried("@format", Fidelity.NATIVE, "", "", None))
+        carry(self.app.name, Carried("@app", Fidelity.NATIVE, "", "", None))
+
+    def resource(
+        self,
+        kind: str,
+        id_: str,
+        name: str,
+        *,
+        rollout: bool = False,
+        stateful: bool = False,
+    ) -> ResourceBuilder:
+        """Begin a resource."""
+        made = ResourceBuilder(kind, id_, name, rollout=rollout, stateful=stateful)
+        self._resources.append(made)
+        return made
+
+    def lose(self, read: Read | Node | None, reason: str, mend: str = "") -> None:
+        """Say why a field has no effect here."""
+        self._account(read, Fidelity.LOST, reason, mend)
+
+    def reject(self, read: Read | Node | None, reason: str, mend: str = "") -> None:
+        """Say that this can't be compiled at all."""
+        self._account(read, Fidelity.REJECTED, reason, mend)
+
+    def emulate(self, read: Read | Node | None, reason: str) -> None:
+        """Account for a field that core itself honours, such as the order of a deploy."""
+        self._account(read, Fidelity.EMULATED, reason, "")
+
+    def default(self, path: FieldPath, outcome: Fidelity, reason: str) -> None:
+        """Say, once an application, that a default can't be held; `*` stands for any name."""
+        self._defaults[path] = LedgerEntry(
+            path, outcome, consequence_of(path), reason=reason, default=True
+        )
+
+    def note(self, text: str) -> None:
+        """Tell the user something about the whole manifest."""
+        self._notes.append(text)
+
+    def build(self) -> Manifest:
+        """The finished manifest with its ledger."""
+        notable = tuple(e for e in self._rows(native=False)) + tuple(self._defaults.values())
+        return Manifest(
+            self._application.name,
+            self._backend,
+            tuple(builder.build() for builder in self._resources),
+            Ledger(notable, lambda: self._rows(native=True)),
+            tuple(self._notes),
+        )
+
+    def _account(
+        self, read: Read | Node | None, outcome: Fidelity, reason: str, mend: str
+    ) -> None:
+        if read is not None:
+            carry(read, Carried("", outcome, reason, mend, None))
+
+    def _rows(self, *, native: bool) -> Iterator[LedgerEntry]:
+        """One row for each leaf that the author wrote: the native ones, or all others."""
+        for path, ways in _accounts(self._application, self.app, native=native):
+            yield self._row(path, ways, max(ways, key=_rank, default=None))
+
+    def _row(
+        self, path: FieldPath, ways: Sequence[Carried], worst: Carried | None
+    ) -> LedgerEntry:
+        if worst is None:
+            reason = self._capabilities.reason(path) or f"{self._backend} has nothing for it"
+            return LedgerEntry(path, Fidelity.LOST, consequence_of(path), reason=reason)
+        outputs = tuple(dict.fromkeys(way.output for way in ways if way.output))
+        consequence = worst.consequence or consequence_of(path)
+        return LedgerEntry(path, worst.outcome, consequence, outputs, worst.reason, worst.mend)
+
+
+def carry(read: Read | Node, carried: Carried) -> None:
+    """Note that a field, or all that is below a node, arrived."""
+    if isinstance(read, Node):
+        read.whole.append(carried)
+    else:
+        read.node.carried.setdefault(read.key, []).append(carried)
+
+
+def _rank(way: Carried) -> int:
+    return way.outcome.rank
+
+
+def _is_native(ways: Sequence[Carried]) -> bool:
+    if len(ways) == 1:
+        return ways[0].outcome is Fidelity.NATIVE
+    return bool(ways) and all(way.outcome is Fidelity.NATIVE for way in ways)
+
+
+def _accounts(
+    app: Application, view: Node, *, native: bool
+) -> list[tuple[FieldPath, Sequence[Carried]]]:
+    """Authored leaves with the ways in which they arrived; what is nearest to a leaf counts.
+
+    Gives the native ones or all others. A subtree that a node carried whole, and below which
+    nothing was looked at, is walked only when its rows are wanted.
+    """
+    found: list[tuple[FieldPath, Sequence[Carried]]] = []
+    path: list[Key] = []
+
+    def leaf(key: Key | None, ways: Sequence[Carried]) -> None:
+        if _is_native(ways) is native:
+            found.append((tuple(path) if key is None else (*path, key), ways))
+
+    def walk(value: Any, node: Node | None, above: Sequence[Carried]) -> None:
+        if node is not None and node.whole:
+            above = node.whole
+        if above and (node is None or node.untouched) and _is_native(above) is not native:
+            return
+        below = children(value)
+        for key, item in below:
+            spelling = spelt(value, key)
+            if node_kind(item) is None:
+                leaf(spelling, (node is not None and node.carried.get(key)) or above)
+            else:
+                path.append(spelling)
+                walk(item, node.seen(key) if node is not None else None, above)
+                path.pop()
+        if not below and path and isinstance(value, BaseModel):
+            leaf(None, (node is not None and node.carried.get(HERE)) or above)
+
+    walk(app, view, ())
+    return found
+
+
+@lru_cache(maxsize=65536)
+def split_path(text: str) -> tuple[Key, ...]:
+    """`a.b[0].c` as its keys. A key that itself holds a dot must be given as a tuple."""
+    keys: list[Key] = []
+    for part in text.split("."):
+        name, *indexes = part.split("[")
+        if name:
+            keys.append(name)
+        keys.extend(int(index.rstrip("]")) for index in indexes)
+    return tuple(keys)
+
+
+def _assign(body: dict[str, Any], path: FieldPath, value: Any) -> None:
+    target: Any = body
+    for key, following in zip(path, path[1:], strict=False):
+        empty: Any = [] if isinstance(following, int) else {}
+        if isinstance(key, int):
+            if key == len(target):
+                target.append(empty)
+            target = target[key]
+        else:
+            target = target.setdefault(key, empty)
+    last = path[-1]
+    if isinstance(last, int) and last == len(target):
+        target.append(value)
+    else:
+        target[last] = value

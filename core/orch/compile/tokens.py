@@ -1,0 +1,51 @@
+"""Tokens that stand for a secret in a manifest until its version, then its value, is known.
+
+Both replacements return a new value and leave the manifest as it was.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_TOKEN = re.compile(r"\{\{orch\.(version|value):([A-Za-z0-9][A-Za-z0-9._-]{0,62})\}\}")
+
+
+def version_token(secret: str) -> str:
+    """Stands for the secret's version."""
+    return f"{{{{orch.version:{secret}}}}}"
+
+
+def value_token(secret: str) -> str:
+    """Stands for the secret's value."""
+    return f"{{{{orch.value:{secret}}}}}"
+
+
+def with_versions(value: Any, versions: Mapping[str, str]) -> Any:
+    """Put the versions in. Raises KeyError for a secret that has none."""
+    return _replace(value, "version", versions)
+
+
+def with_values(value: Any, values: Mapping[str, str]) -> Any:
+    """Put the values in; only what is about to be sent may hold the result."""
+    return _replace(value, "value", values)
+
+
+def _replace(value: Any, kind: str, known: Mapping[str, str]) -> Any:
+    def substitute(match: re.Match[str]) -> str:
+        return known[match[2]] if match[1] == kind else match[0]
+
+    return _map_strings(value, lambda text: _TOKEN.sub(substitute, text))
+
+
+def _map_strings(value: Any, change: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return change(value) if "{{orch." in value else value
+    if isinstance(value, dict):
+        return {key: _map_strings(item, change) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_map_strings(item, change) for item in value]
+    return value

@@ -1,0 +1,1 @@
+"""The native backend: our own scheduler for bare hosts."""
