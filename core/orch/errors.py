@@ -1,18 +1,18 @@
 """Everything that orch raises on purpose, named by what the caller does next.
 
-    OrchError                 a fault with place, fault and mend; exit code 1
-    ├── UsageFault            mend the command line or the file (2)
-    │   └── InvalidSpec       carries every diagnostic of the file
-    ├── Refused               accept the loss, or change the spec or the target (4)
-    ├── RolloutFailed         look at the service (6; 5 once it was rolled back)
-    ├── TimedOut              wait longer, or look why it is slow (7)
-    ├── StalePlan             plan again (8)
-    │   └── Locked            wait for the other deploy, or `orch unlock` (8)
-    ├── Unreachable           mend the connection (9)
-    │   └── Denied            mend the credentials (9)
-    ├── Conflict              read again, then decide; what was written meanwhile stands (8)
-    ├── Transient             the same call may be made again after a pause (9)
-    └── Interrupted           run the same command again to go on (130)
+OrchError                 a fault with place, fault and mend; exit code 1
+├── UsageFault            mend the command line or the file (2)
+│   └── InvalidSpec       carries every diagnostic of the file
+├── Refused               accept the loss, or change the spec or the target (4)
+├── RolloutFailed         look at the service (6; 5 once it was rolled back)
+├── TimedOut              wait longer, or look why it is slow (7)
+├── StalePlan             plan again (8)
+│   └── Locked            wait for the other deploy, or `orch unlock` (8)
+├── Unreachable           mend the connection (9)
+│   └── Denied            mend the credentials (9)
+├── Conflict              read again, then decide; what was written meanwhile stands (8)
+├── Transient             the same call may be made again after a pause (9)
+└── Interrupted           run the same command again to go on (130)
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ class FrozenDict(dict[K, V]):
         msg = "this mapping is read-only"
         raise TypeError(msg)
 
-    __setitem__ = __delitem__ = __ior__ = _refuse  # type: ignore[assignment]
-    clear = pop = popitem = setdefault = update = _refuse  # type: ignore[assignment]
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
 
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(frozenset(self.items()))
@@ -33,4 +33,4 @@ class FrozenDict(dict[K, V]):
         return FrozenDict, (dict(self),)
 
 
-EMPTY: FrozenDict[str, Any] = FrozenDict()
+EMPTY: FrozenDict[Any, Any] = FrozenDict()

@@ -183,9 +183,7 @@ class Manifest:
 class Ledger:
     """The account of every field that the author set. Native rows are made only when asked for."""
 
-    def __init__(
-        self, notable: tuple[LedgerEntry, ...], native: NativeRows | None = None
-    ) -> None:
+    def __init__(self, notable: tuple[LedgerEntry, ...], native: NativeRows | None = None) -> None:
         self.notable = notable
         self._native = native
 

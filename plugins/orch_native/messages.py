@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from orch.frozen import EMPTY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from orch.types import LogLine
 
@@ -187,7 +187,7 @@ class Agent(Protocol):
     def exec(self, allocation: str, command: Sequence[str], *, tty: bool) -> ExecSession: ...
 
     def stats(self) -> Mapping[str, Mapping[str, float]]:
-        """cpu (cores) and memory (bytes) by allocation."""
+        """Cpu (cores) and memory (bytes) by allocation."""
         ...
 
     def remove_volume(self, name: str) -> None: ...

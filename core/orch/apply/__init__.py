@@ -1,1 +1,1 @@
-""""""
+"""Carrying a plan out: order, waiting, retry, rollback, releases and the lock."""

@@ -171,8 +171,9 @@ class SupportsExec(Protocol):
 class SupportsEvents(Protocol):
     """The platform keeps a log of what happened."""
 
-    def events(self, instance: Instance, *, follow: bool, since: float | None) -> Iterator[Event]:
-        ...
+    def events(
+        self, instance: Instance, *, follow: bool, since: float | None
+    ) -> Iterator[Event]: ...
 
 
 @runtime_checkable

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel
@@ -44,9 +45,7 @@ class Carried(NamedTuple):
 class ResourceBuilder:
     """One resource in the making."""
 
-    def __init__(
-        self, kind: str, id_: str, name: str, *, rollout: bool, stateful: bool
-    ) -> None:
+    def __init__(self, kind: str, id_: str, name: str, *, rollout: bool, stateful: bool) -> None:
         self.id, self.kind, self.name = id_, kind, name
         self._rollout, self._stateful = rollout, stateful
         self.body: dict[str, Any] = {}
@@ -184,9 +183,7 @@ class ManifestBuilder:
             tuple(self._notes),
         )
 
-    def _account(
-        self, read: Read | Node | None, outcome: Fidelity, reason: str, mend: str
-    ) -> None:
+    def _account(self, read: Read | Node | None, outcome: Fidelity, reason: str, mend: str) -> None:
         if read is not None:
             carry(read, Carried("", outcome, reason, mend, None))
 
@@ -195,9 +192,7 @@ class ManifestBuilder:
         for path, ways in _accounts(self._application, self.app, native=native):
             yield self._row(path, ways, max(ways, key=_rank, default=None))
 
-    def _row(
-        self, path: FieldPath, ways: Sequence[Carried], worst: Carried | None
-    ) -> LedgerEntry:
+    def _row(self, path: FieldPath, ways: Sequence[Carried], worst: Carried | None) -> LedgerEntry:
         if worst is None:
             reason = self._capabilities.reason(path) or f"{self._backend} has nothing for it"
             return LedgerEntry(path, Fidelity.LOST, consequence_of(path), reason=reason)
@@ -274,7 +269,7 @@ def split_path(text: str) -> tuple[Key, ...]:
 
 def _assign(body: dict[str, Any], path: FieldPath, value: Any) -> None:
     target: Any = body
-    for key, following in zip(path, path[1:], strict=False):
+    for key, following in pairwise(path):
         empty: Any = [] if isinstance(following, int) else {}
         if isinstance(key, int):
             if key == len(target):

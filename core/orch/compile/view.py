@@ -17,7 +17,7 @@ from orch.spec.image import Image
 from orch.spec.units import Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Hashable, Iterable, Iterator
 
     from orch.types import FieldPath, Key
 
@@ -72,7 +72,7 @@ class Node:
     @property
     def here(self) -> Read:
         """Its mere presence, as something to carry."""
-        return Read(self, HERE, True)
+        return Read(self, HERE, value=True)
 
     @property
     def untouched(self) -> bool:
@@ -83,7 +83,7 @@ class Node:
         """The child that was already looked at, if any."""
         return self._children.get(key)
 
-    def authored(self, key: Key) -> bool:
+    def authored(self, key: Key) -> bool:  # noqa: ARG002  (a model's own knows)
         """Whether the author wrote this key."""
         return True
 
@@ -151,6 +151,9 @@ class ListView(Node):
         return len(self.value)
 
 
+_kind: Callable[[object], Hashable] = type
+
+
 @cache
 def _shape(kind: type[Any]) -> type[Node] | None:
     # pydantic's isinstance is slow; a lookup by type is asked instead, once for each type.
@@ -162,13 +165,13 @@ def _shape(kind: type[Any]) -> type[Node] | None:
 def node_kind(value: Any) -> type[Node] | None:
     """Which node wraps a value; None for a leaf. An empty list is a leaf, an empty map is not."""
     if type(value) is tuple:
-        return ListView if value and _shape(type(value[0])) is View else None
-    return _shape(type(value))
+        return ListView if value and _shape(_kind(value[0])) is View else None
+    return _shape(_kind(value))
 
 
 def children(value: Any) -> Iterable[tuple[Key, Any]]:
     """What the author wrote directly below a model, mapping or list of models."""
-    kind = _shape(type(value))
+    kind = _shape(_kind(value))
     if kind is View:
         written = value.model_fields_set
         return [
@@ -201,7 +204,7 @@ def spelt(owner: Any, key: Key) -> Key:
 
 def plain(value: Any) -> Any:
     """A value as JSON would hold it: defaults explicit, absent and empty parts left out."""
-    return _plainer(type(value))(value)
+    return _plainer(_kind(value))(value)
 
 
 def _same(value: Any) -> Any:
@@ -210,18 +213,18 @@ def _same(value: Any) -> Any:
 
 def _plain_model(value: Any) -> dict[str, Any]:
     return {
-        key[:-1] if key[-1] == "_" else key: _plainer(type(item))(item)
+        key[:-1] if key[-1] == "_" else key: _plainer(_kind(item))(item)
         for key, item in value.__dict__.items()
-        if item is not None and item != () and item != {}
+        if item is not None and item != () and item != {}  # noqa: PLR1714  (hot: no dict is made)
     }
 
 
 def _plain_map(value: Any) -> dict[str, Any]:
-    return {key: _plainer(type(item))(item) for key, item in value.items()}
+    return {key: _plainer(_kind(item))(item) for key, item in value.items()}
 
 
 def _plain_list(value: Any) -> list[Any]:
-    return [_plainer(type(item))(item) for item in value]
+    return [_plainer(_kind(item))(item) for item in value]
 
 
 @cache

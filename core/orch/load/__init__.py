@@ -1,1 +1,1 @@
-""""""
+"""From files to an application: reading, interpolation, overlays, validation."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
+from orch.frozen import EMPTY
 from orch.spec.base import (
-    EMPTY,
     Count,
     Flag,
     Map,
@@ -234,7 +234,7 @@ class Application(Model):
     """A whole application, as resolved and validated."""
 
     apiVersion: Literal["orch/v1"] = Field(  # noqa: N815
-        default=API_VERSION, description="Version of this format."
+        default="orch/v1", description="Version of this format."
     )
     name: Name = Field(description="Name of the application.")
     services: NamedMap[Name, Service] = Field(default=EMPTY, description="What keeps running.")

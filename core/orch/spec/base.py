@@ -14,7 +14,6 @@ from pydantic import (
     StringConstraints,
 )
 
-from orch.frozen import EMPTY as EMPTY
 from orch.frozen import FrozenDict
 
 K = TypeVar("K")
@@ -53,6 +52,4 @@ Strings = tuple[Scalar, ...]
 class Model(BaseModel):
     """A closed, frozen piece of the spec. Keys that start with `x-` are kept in `extensions`."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", populate_by_name=True, defer_build=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, defer_build=True)

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
+from orch.frozen import EMPTY
 from orch.spec.base import (
-    EMPTY,
     Count,
     FileMode,
     Flag,
@@ -289,9 +289,9 @@ class NetworkAttachment(Model):
 class Dependency(Model):
     """What is awaited of another service or job."""
 
-    condition: Literal[
-        "service_started", "service_healthy", "service_completed_successfully"
-    ] = Field(default="service_started", description="The state that is awaited.")
+    condition: Literal["service_started", "service_healthy", "service_completed_successfully"] = (
+        Field(default="service_started", description="The state that is awaited.")
+    )
     restart: Flag = Field(
         default=False, description="Restart this service when that one is updated."
     )

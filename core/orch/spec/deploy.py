@@ -6,7 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from orch.spec.base import EMPTY, Count, Flag, Map, Model, Name, Positive, Scalar, Strings, Text
+from orch.frozen import EMPTY
+from orch.spec.base import Count, Flag, Map, Model, Name, Positive, Scalar, Strings, Text
 from orch.spec.container import Resources
 from orch.spec.units import Duration
 

@@ -6,7 +6,8 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from orch.spec.base import EMPTY, Map, Model, Name, PortNumber, Positive, Strings, Text
+from orch.frozen import EMPTY
+from orch.spec.base import Map, Model, Name, PortNumber, Positive, Strings, Text
 from orch.spec.units import Duration
 
 

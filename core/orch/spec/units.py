@@ -7,6 +7,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
     from pydantic_core import CoreSchema
 
@@ -28,7 +30,7 @@ class Unit(int):
         if isinstance(raw, cls):
             return raw
         readable = isinstance(raw, str | int | float) and not isinstance(raw, bool)
-        value = _read(cls, raw) if readable else None
+        value: Self | None = _read(cls, raw) if readable else None
         if value is None:
             msg = f"{raw!r} is not {cls.noun}; write {' or '.join(cls.forms)}"
             raise ValueError(msg)
@@ -59,10 +61,12 @@ class Unit(int):
         return {"type": ["string", "number"], "examples": list(cls.forms)}
 
 
-@lru_cache(maxsize=8192, typed=True)
-def _read(unit: type[Unit], raw: object) -> Any:
+def _parse(unit: type[Unit], raw: object) -> Any:
     number = unit.number(raw)
     return None if number is None or not 0 <= number < 2**63 else unit(round(number))
+
+
+_read: Callable[[Any, object], Any] = lru_cache(maxsize=8192, typed=True)(_parse)
 
 
 class Duration(Unit):
