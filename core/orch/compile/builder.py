@@ -30,16 +30,23 @@ if TYPE_CHECKING:
     from orch.types import Consequence, FieldPath, Key
 
 _ABSENT: Any = object()
+CORE = "@core"
+"""The output of a field that core honours itself, as it does where a secret's value is read."""
 
 
 class Carried(NamedTuple):
-    """One way in which a field arrived: the output it went to, and how well."""
+    """One way in which a field arrived: the output it went to, and how well.
+
+    `depth` counts the keys of the node that was written as it is, so that a leaf below it can
+    be told its exact output; -1 when the output holds something else.
+    """
 
     output: str
     outcome: Fidelity
-    reason: str
-    mend: str
-    consequence: Consequence | None
+    reason: str = ""
+    mend: str = ""
+    consequence: Consequence | None = None
+    depth: int = -1
 
 
 class ResourceBuilder:
@@ -75,8 +82,29 @@ class ResourceBuilder:
         _assign(self.body, path, written)
         name = output if isinstance(output, str) else render_path(path)
         carried = Carried(f"{self.id}:{name}", outcome, reason, mend, consequence)
+        if value is _ABSENT and isinstance(given[0], Node):
+            carried = carried._replace(depth=given[0].depth)
         for read in given:
             carry(read, carried)
+
+    def put_all(self, node: Node) -> None:
+        """Write everything of a model under its own names at the top of the body.
+
+        What is not native may be put, lost or rejected on its own: what is nearest to a leaf
+        decides its row.
+        """
+        self.body.update(plain(node.value))
+        carry(node, Carried(f"{self.id}:", Fidelity.NATIVE, depth=node.depth))
+
+    def leave_out(self, path: FieldPath) -> None:
+        """Take something out of the body again; one that is not there is no fault."""
+        target: Any = self.body
+        for key in path[:-1]:
+            if not _holds(target, key):
+                return
+            target = target[key]
+        if _holds(target, path[-1]):
+            del target[path[-1]]
 
     def set(self, output: str | FieldPath, value: Any) -> None:
         """Write something that comes from no field of the spec."""
@@ -133,8 +161,8 @@ class ManifestBuilder:
         self._resources: list[ResourceBuilder] = []
         self._defaults: dict[FieldPath, LedgerEntry] = {}
         self._notes: list[str] = []
-        carry(self.app.apiVersion, Carried("@format", Fidelity.NATIVE, "", "", None))
-        carry(self.app.name, Carried("@app", Fidelity.NATIVE, "", "", None))
+        carry(self.app.apiVersion, Carried("@format", Fidelity.NATIVE))
+        carry(self.app.name, Carried("@app", Fidelity.NATIVE))
 
     def resource(
         self,
@@ -157,6 +185,11 @@ class ManifestBuilder:
     def reject(self, read: Read | Node | None, reason: str, mend: str = "") -> None:
         """Say that this can't be compiled at all."""
         self._account(read, Fidelity.REJECTED, reason, mend)
+
+    def core(self, read: Read | Node | None) -> None:
+        """Account for a field that core has honoured itself, before or beside the platform."""
+        if read is not None:
+            carry(read, Carried(CORE, Fidelity.NATIVE))
 
     def emulate(self, read: Read | Node | None, reason: str) -> None:
         """Account for a field that core itself honours, such as the order of a deploy."""
@@ -196,7 +229,7 @@ class ManifestBuilder:
         if worst is None:
             reason = self._capabilities.reason(path) or f"{self._backend} has nothing for it"
             return LedgerEntry(path, Fidelity.LOST, consequence_of(path), reason=reason)
-        outputs = tuple(dict.fromkeys(way.output for way in ways if way.output))
+        outputs = tuple(dict.fromkeys(_output(way, path) for way in ways if way.output))
         consequence = worst.consequence or consequence_of(path)
         return LedgerEntry(path, worst.outcome, consequence, outputs, worst.reason, worst.mend)
 
@@ -207,6 +240,17 @@ def carry(read: Read | Node, carried: Carried) -> None:
         read.whole.append(carried)
     else:
         read.node.carried.setdefault(read.key, []).append(carried)
+
+
+def _output(way: Carried, path: FieldPath) -> str:
+    """Where exactly a leaf went, when all that is above it was written as it stands."""
+    rest = render_path(path[way.depth :]) if way.depth >= 0 else ""
+    joint = "." if rest and rest[0] != "[" and way.output[-1] != ":" else ""
+    return f"{way.output}{joint}{rest}"
+
+
+def _holds(target: Any, key: Key) -> bool:
+    return key < len(target) if isinstance(key, int) else key in target
 
 
 def _rank(way: Carried) -> int:

@@ -70,6 +70,11 @@ class Node:
         return () if self.parent is None else (*self.parent.path, self.key)
 
     @property
+    def depth(self) -> int:
+        """How many keys lead to it."""
+        return 0 if self.parent is None else self.parent.depth + 1
+
+    @property
     def here(self) -> Read:
         """Its mere presence, as something to carry."""
         return Read(self, HERE, value=True)
