@@ -46,8 +46,14 @@ class Allocation:
 
     `body` is the service or job in the spec's canonical long form (`orch.spec`), names already
     resolved. `files` holds the contents of the configs and secrets that it mounts, and `values`
-    those secrets that it gets as variables, by name; neither is ever logged. `volumes` maps a
-    volume of the spec to its settings and the true name it has on the node, `networks` likewise.
+    those secrets that it gets as variables, by name; neither is ever logged. `files` is keyed
+    `configs/NAME` and `secrets/NAME`. `volumes` maps a volume of the spec to its settings (the
+    spec's Volume in long form, `name` always set: the true name on the node), `networks` likewise
+    (with `default` for units that join none). `registries` maps a host to (user name, password).
+
+    The same id always means the same content but for `desired`. A job without a restart policy is
+    never restarted in place: the server starts the next attempt as an allocation of its own. An
+    allocation with `desired` STOP is stopped, and kept for its logs until it is not named any more.
     """
 
     id: str
@@ -92,7 +98,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A replica that may be sent traffic; `draining` ones finish what they have."""
+    """A replica that may be sent traffic; `draining` ones get nothing new and finish theirs."""
 
     allocation: str
     address: str
@@ -104,8 +110,13 @@ class Endpoint:
 class Entry:
     """A way in: a published port of the host, or a service's own address inside its app.
 
-    `service` is NAMESPACE/APP/SERVICE. `published` is 0 for an entry inside the app. `routes`
-    make the entry an HTTP one: host and path prefix to another service's target port.
+    `service` is NAMESPACE/APP/SERVICE. `published` is 0 for an entry inside the app. Only ports
+    of mode `ingress` become published entries: those of mode `host` are the replica's own.
+
+    `routes` make the entry an HTTP one, with `service` empty and `target` 0. Each is a mapping:
+    `host` (empty for every host), `path` (prefix), `service` (NAMESPACE/APP/SERVICE), `target`
+    (its port), `protocol` ("tcp"), `weight` (share among equal host and path), and for an entry
+    with TLS `cert` and `key` (PEM as bytes; the certificate is chosen by SNI).
     """
 
     service: str
