@@ -155,8 +155,10 @@ class Resource:
 
     `id` is stable over revisions (`service/web`), `name` is what the platform calls it. `body`
     is JSON-shaped and holds only fields that we own; secrets appear as tokens, see
-    `orch.compile.tokens`, and `secrets` names those that occur. `rollout` says that its health
-    must be watched after a change; `stateful` that deleting it destroys data.
+    `orch.compile.tokens`, and `secrets` names those that occur. `sends` names those whose value
+    goes out with the object; when empty, an object that is no rollout sends all its `secrets`.
+    `rollout` says that its health must be watched after a change; `stateful` that deleting it
+    destroys data. A rollout's id ends in the true name of its service or job.
     """
 
     id: str
@@ -167,6 +169,7 @@ class Resource:
     rollout: bool = False
     stateful: bool = False
     secrets: tuple[str, ...] = ()
+    sends: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,8 +279,8 @@ class Action:
     """One step of a plan. `after` lists what must hold first; its ids are resource ids.
 
     `fingerprint` covers the owned fields that the step rests on, so that an object that moved
-    is noticed. `secrets` holds values by name; it is filled just before the step and is in no
-    repr, plan file or log.
+    is noticed. `sends` names the secrets whose values the step sends; `secrets` holds those
+    values, is filled just before the step and is in no repr, plan file or log.
     """
 
     operation: Operation
@@ -294,7 +297,20 @@ class Action:
     fingerprint: str = ""
     instance: Instance | None = None
     revision: int = 0
+    stateful: bool = False
+    sends: tuple[str, ...] = ()
     secrets: Mapping[str, str] = field(default=EMPTY, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """An object that is not as we left it: fields that somebody else moved, or it is missing."""
+
+    id: str
+    kind: str
+    name: str
+    changes: tuple[Change, ...] = ()
+    missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +318,9 @@ class Plan:
     """Everything that a deploy will do, in an order that honours every dependency.
 
     `document` is the resolved spec in its canonical form (no secret values) and `versions` maps
-    each secret to its provider's version or keyed hash; both go into the release.
+    each secret to its provider's version or keyed hash; both go into the release. `reason` says
+    what asked for it, verb first: `deploy`, `scale web=3`, `restart web`, `rollback to 4`, `down`.
+    `base_revision` is the newest release when the plan was made, 0 when there was none.
     """
 
     instance: Instance
@@ -316,6 +334,7 @@ class Plan:
     notes: tuple[str, ...] = ()
     base_revision: int = 0
     summary: str = ""
+    reason: str = "deploy"
 
     @property
     def pending(self) -> tuple[Action, ...]:
@@ -456,11 +475,15 @@ class InventoryItem:
     depends_on: tuple[Dependency, ...] = ()
     rollout: bool = False
     stateful: bool = False
+    sends: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """The record of one deploy. `outcome` is empty while it runs or when it was cut off."""
+    """The record of one deploy. `outcome` is empty while it runs or when it was cut off.
+
+    `outcome` is otherwise a Verdict's value, `plan` the fingerprint of the plan that made it.
+    """
 
     instance: Instance
     number: int
@@ -474,3 +497,4 @@ class Release:
     message: str = ""
     versions: Mapping[str, str] = EMPTY
     orch_version: str = ""
+    plan: str = ""

@@ -33,6 +33,13 @@ class Capabilities:
     `features` are names such as `logs`, `exec`, `rollback`, `network`, by which the conformance
     suite chooses its cases. `list_keys` gives the natural key of lists in bodies, by
     `KIND:path`; other lists are replaced whole.
+
+    Core reads these `limits`: `immutable`, patterns `KIND:path` of fields whose change means that
+    the object is replaced; `initial`, a mapping of such a pattern to a path of the same body: the
+    field is written at creation and left alone afterwards while that path is there (a replica
+    count under an autoscaler), always when the path is empty; `exclusive`, patterns of fields
+    whose value no two objects may hold at once (a published port); `content_named`, kinds whose
+    objects are named by their content and stay while a kept release names them.
     """
 
     fields: Mapping[str, Fidelity]
