@@ -58,6 +58,7 @@ class ResourceBuilder:
         self.body: dict[str, Any] = {}
         self._depends_on: dict[str, Dependency] = {}
         self._secrets: dict[str, None] = {}
+        self._sends: dict[str, None] = {}
 
     def put(
         self,
@@ -96,6 +97,21 @@ class ResourceBuilder:
         self.body.update(plain(node.value))
         carry(node, Carried(f"{self.id}:", Fidelity.NATIVE, depth=node.depth))
 
+    def rate(
+        self,
+        path: FieldPath,
+        read: Read | Node,
+        outcome: Fidelity,
+        reason: str,
+        *,
+        mend: str = "",
+        consequence: Consequence | None = None,
+    ) -> None:
+        """Say how well something is held that stands in the body already."""
+        output = f"{self.id}:{render_path(path)}"
+        depth = read.depth if isinstance(read, Node) else -1
+        carry(read, Carried(output, outcome, reason, mend, consequence, depth))
+
     def leave_out(self, path: FieldPath) -> None:
         """Take something out of the body again; one that is not there is no fault."""
         target: Any = self.body
@@ -132,8 +148,12 @@ class ResourceBuilder:
         return version_token(secret)
 
     def secret_value(self, secret: str) -> str:
-        """A token that stands for the secret's value; replaced only as the object is sent."""
+        """A token that stands for the secret's value; replaced only as the object is sent.
+
+        Call it also where the value travels beside the body, and drop the token.
+        """
         self._secrets[secret] = None
+        self._sends[secret] = None
         return value_token(secret)
 
     def build(self) -> Resource:
@@ -147,6 +167,7 @@ class ResourceBuilder:
             self._rollout,
             self._stateful,
             tuple(self._secrets),
+            tuple(self._sends),
         )
 
 
@@ -178,9 +199,15 @@ class ManifestBuilder:
         self._resources.append(made)
         return made
 
-    def lose(self, read: Read | Node | None, reason: str, mend: str = "") -> None:
+    def lose(
+        self,
+        read: Read | Node | None,
+        reason: str,
+        mend: str = "",
+        consequence: Consequence | None = None,
+    ) -> None:
         """Say why a field has no effect here."""
-        self._account(read, Fidelity.LOST, reason, mend)
+        self._account(read, Fidelity.LOST, reason, mend, consequence)
 
     def reject(self, read: Read | Node | None, reason: str, mend: str = "") -> None:
         """Say that this can't be compiled at all."""
@@ -216,9 +243,16 @@ class ManifestBuilder:
             tuple(self._notes),
         )
 
-    def _account(self, read: Read | Node | None, outcome: Fidelity, reason: str, mend: str) -> None:
+    def _account(
+        self,
+        read: Read | Node | None,
+        outcome: Fidelity,
+        reason: str,
+        mend: str,
+        consequence: Consequence | None = None,
+    ) -> None:
         if read is not None:
-            carry(read, Carried("", outcome, reason, mend, None))
+            carry(read, Carried("", outcome, reason, mend, consequence))
 
     def _rows(self, *, native: bool) -> Iterator[LedgerEntry]:
         """One row for each leaf that the author wrote: the native ones, or all others."""

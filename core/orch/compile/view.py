@@ -112,6 +112,10 @@ class View(Node):
     def __getattr__(self, name: str) -> Any:
         return self._wrap(name, getattr(self.value, name))
 
+    def field(self, name: str) -> Any:
+        """A field by its name, also one whose name a node has itself: `key`, `path`, `value`."""
+        return self._wrap(name, getattr(self.value, name))
+
     def authored(self, key: Key) -> bool:
         return key in self.value.model_fields_set
 
