@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 sys.path.insert(0, str(Path(__file__).parent))
 
 from generate import write_pages
-
 from orch.version import __version__
 
 project = "orch"
