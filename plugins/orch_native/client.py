@@ -14,7 +14,6 @@ from urllib.parse import quote
 from orch import errors
 from orch.frozen import EMPTY
 from orch.types import Event, EventKind, Instance, LogLine, Replica, ServiceStatus, Status
-
 from orch_native.api import (
     About,
     HeldLock,
@@ -183,7 +182,7 @@ class NativeClient:
         )
 
     def stats(self, instance: Instance) -> dict[str, dict[str, float]]:
-        """cpu (cores) and memory (bytes) by replica id."""
+        """Cpu (cores) and memory (bytes) by replica id."""
         found: dict[str, dict[str, float]] = self._get(f"{_app(instance)}/stats")
         return found
 

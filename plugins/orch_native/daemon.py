@@ -1,10 +1,10 @@
 """The local server as a process of its own: found, started on first need, spoken to, stopped.
 
-    state folder (0700)   $ORCH_STATE, else $XDG_STATE_HOME/orch, else ~/.local/state/orch
-      orch.sock (0600)    the API; in $XDG_RUNTIME_DIR when the path would be too long for a socket
-      daemon.pid          held locked for as long as a server works on this state
-      daemon.log          what it says; never a secret
-      native.db, key      see server/store.py
+state folder (0700)   $ORCH_STATE, else $XDG_STATE_HOME/orch, else ~/.local/state/orch
+orch.sock (0600)    the API; in $XDG_RUNTIME_DIR when the path would be too long for a socket
+daemon.pid          held locked for as long as a server works on this state
+daemon.log          what it says; never a secret
+native.db, key      see server/store.py
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING
 
 from orch.errors import Denied, OrchError, Unreachable, UsageFault
 from orch.version import __version__
-
 from orch_native.api import PROTOCOL
 from orch_native.client import NativeClient
 
@@ -158,7 +157,7 @@ def start(state: Path, *, options: Mapping[str, str] | None = None) -> int:
         command += ["--option", f"{name}={value}"]
     log = os.open(state / "daemon.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
-        process = subprocess.Popen(  # noqa: S603
+        process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=log,
