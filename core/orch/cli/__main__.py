@@ -1,0 +1,7 @@
+"""`python -m orch.cli` is `orch`."""
+
+import sys
+
+from orch.cli import main
+
+sys.exit(main())

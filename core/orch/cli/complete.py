@@ -1,0 +1,66 @@
+"""What the shell offers: names of services, backends and targets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import click
+
+
+def complete_services(ctx: click.Context, _param: click.Parameter, word: str) -> list[str]:
+    """Services of the spec at hand that begin so; a spec that can't be read offers none."""
+    return _beginning(word, _names(ctx, "services"))
+
+
+def complete_units(ctx: click.Context, _param: click.Parameter, word: str) -> list[str]:
+    """Services and jobs of the spec at hand that begin so."""
+    return _beginning(word, [*_names(ctx, "services"), *_names(ctx, "jobs")])
+
+
+def complete_backends(_ctx: click.Context, _param: click.Parameter, word: str) -> list[str]:
+    """Installed backends that begin so."""
+    from orch.backend.discovery import installed
+
+    return _beginning(word, installed().backends)
+
+
+def complete_targets(ctx: click.Context, _param: click.Parameter, word: str) -> list[str]:
+    """Targets that begin so."""
+    from orch.cli.targets import read_targets
+
+    return _beginning(word, read_targets([path.parent for path in _files(ctx)]))
+
+
+def _beginning(word: str, names: Any) -> list[str]:
+    return [name for name in names if name.startswith(word)]
+
+
+def _names(ctx: click.Context, part: str) -> list[str]:
+    """Names under a top-level key, read leniently: a half-written file still completes."""
+    import yaml
+
+    names: dict[str, None] = {}
+    for path in _files(ctx):
+        try:
+            document = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)  # noqa: S506
+            names.update(dict.fromkeys(document[part]))
+        except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+            continue
+    return list(names)
+
+
+def _files(ctx: click.Context) -> list[Path]:
+    from orch.cli.specfile import found_here
+
+    return list(ctx.params.get("file") or found_here())
+
+
+def complete_fields(_ctx: click.Context, _param: click.Parameter, word: str) -> list[str]:
+    """Fields of the model that begin so, one level below what stands there."""
+    from orch.cli.fields import all_fields
+
+    depth = word.count(".") + 1
+    return _beginning(word, (f.path for f in all_fields() if len(f.pattern) == depth))

@@ -1,0 +1,110 @@
+"""What becomes of a fault: a message of place, fault and mend, and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any, Protocol
+
+import click
+
+from orch.cli import exits
+from orch.errors import InvalidSpec, OrchError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from orch.cli.render.out import Out
+
+
+class _Settings(Protocol):
+    debug: bool
+    out: Out
+
+
+class Exit(Exception):  # noqa: N818  (it is no error)
+    """Ends a verb with a code, after it said all it had to say."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def guarded(invoke: Callable[[], Any], settings: _Settings) -> int:
+    """Call, and turn whatever is raised into a message and an exit code."""
+    try:
+        returned = invoke()
+    except BaseException as fault:  # noqa: BLE001  (this is the one place where all end)
+        if settings.debug and _worth_a_traceback(fault):
+            import traceback
+
+            traceback.print_exception(fault)
+        return _tell(fault, settings.out)
+    return returned if isinstance(returned, int) else exits.OK
+
+
+def _worth_a_traceback(fault: BaseException) -> bool:
+    return not isinstance(fault, Exit | click.ClickException | SystemExit | BrokenPipeError)
+
+
+def _tell(fault: BaseException, out: Out) -> int:
+    match fault:
+        case Exit():
+            return fault.code
+        case SystemExit():
+            return fault.code if isinstance(fault.code, int) else exits.OK
+        case BrokenPipeError():
+            return _leave_quietly()
+        case OrchError():
+            tell_fault(fault, out)
+            return fault.exit_code
+        case click.exceptions.Exit():
+            return fault.exit_code
+        case click.ClickException():
+            return _tell_usage(fault, out)
+        case KeyboardInterrupt() | click.Abort():
+            out.say("orch: interrupted; nothing more was done")
+            return exits.INTERRUPTED
+        case OSError() if fault.filename is not None:
+            out.say(f"orch: {fault.filename}: {fault.strerror}")
+            return exits.USAGE
+        case _:
+            return _tell_unexpected(fault, out)
+
+
+def tell_fault(fault: OrchError, out: Out) -> None:
+    """Write the message of a fault; an invalid spec tells every fault on a line of its own."""
+    if isinstance(fault, InvalidSpec):
+        from orch.cli.render.diagnostics import diagnostics_report
+
+        out.show(diagnostics_report(fault.diagnostics), out.stderr)
+        return
+    from orch.cli.render.report import Report, Span, printable
+
+    report = Report()
+    place = f"{fault.place}: " if fault.place else ""
+    report.line(Span("error: ", "bad"), place, printable(fault.fault))
+    if fault.mend:
+        report.line(Span("  mend: ", "good"), printable(fault.mend))
+    out.show(report, out.stderr)
+
+
+def _tell_usage(fault: click.ClickException, out: Out) -> int:
+    where = fault.ctx.command_path if isinstance(fault, click.UsageError) and fault.ctx else "orch"
+    message = fault.format_message()
+    out.say(f"{where}: {message[:1].lower()}{message[1:].rstrip('.')}")
+    if isinstance(fault, click.UsageError) and fault.ctx is not None:
+        out.say(f"  see: {where} --help")
+    return exits.USAGE
+
+
+def _tell_unexpected(fault: BaseException, out: Out) -> int:
+    out.say(f"orch: unexpected fault: {type(fault).__name__}: {fault}")
+    out.say("  this is a defect of orch or of a plugin; --debug shows where it happened")
+    return exits.FAULT
+
+
+def _leave_quietly() -> int:
+    """Whoever reads our output has gone: end without a word, also when Python flushes."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return exits.OK

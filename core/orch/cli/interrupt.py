@@ -1,0 +1,35 @@
+"""Ctrl-C in long work: the first stops cleanly, the second at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from orch.cli import exits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+
+@contextmanager
+def stop_asked(say: Callable[[str], None]) -> Iterator[threading.Event]:
+    """An event that the first SIGINT or SIGTERM sets; the second ends the process."""
+    asked = threading.Event()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        if asked.is_set():
+            say("orch: stopped at once; `orch status` tells what stands")
+            os._exit(exits.INTERRUPTED)
+        asked.set()
+        say("orch: stopping after the steps that run; once more stops at once")
+
+    previous = {n: signal.signal(n, on_signal) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,257 @@
+"""Options that many verbs share, bundled into one value each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orch.cli.command import option
+from orch.cli.complete import complete_backends, complete_targets
+from orch.cli.render.out import FORMS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Function = Callable[..., Any]
+
+SPEC, TARGET, OUTPUT, ROLLOUT = "Spec", "Target", "Output", "Rollout"
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@dataclass(frozen=True, slots=True)
+class SpecChoice:
+    """Which spec, and what fills its variables."""
+
+    files: tuple[Path, ...] = ()
+    format: str | None = None
+    environment: str | None = None
+    profiles: tuple[str, ...] = ()
+    settings: tuple[tuple[str, str], ...] = ()
+    env_files: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TargetChoice:
+    """Which target, and under which name the application is there."""
+
+    backend: str | None = None
+    target: str | None = None
+    namespace: str | None = None
+    name: str | None = None
+    options: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutChoice:
+    """How far a deploy goes, and how long it may take; times are seconds."""
+
+    timeout: float | None = None
+    wait: bool = True
+    rollback: bool = True
+    lock_wait: float = 0.0
+    concurrency: int = 8
+    yes: bool = False
+
+
+class Pair(click.ParamType):
+    """`KEY=VALUE` as a pair."""
+
+    name = "KEY=VALUE"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Split at the first equals sign."""
+        if isinstance(value, tuple):
+            return value
+        key, equals, text = str(value).partition("=")
+        if not key or not equals:
+            self.fail(f"{value!r} is not KEY=VALUE", param, ctx)
+        return key, text
+
+
+class Seconds(click.ParamType):
+    """A duration such as `90s`, `5m` or `1h30m`, as seconds."""
+
+    name = "DURATION"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read it as the spec reads durations."""
+        from orch.spec.units import Duration
+
+        if isinstance(value, float):
+            return value
+        try:
+            return Duration.parse(int(value) if str(value).isdigit() else value).seconds
+        except ValueError as fault:
+            self.fail(str(fault), param, ctx)
+
+
+class Moment(click.ParamType):
+    """A time: a duration before now, or ISO 8601; as seconds since the epoch."""
+
+    name = "TIME"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read either form; a time without a zone is local."""
+        import time
+        from datetime import datetime
+
+        if isinstance(value, float):
+            return value
+        try:
+            return datetime.fromisoformat(str(value)).timestamp()
+        except ValueError:
+            return time.time() - Seconds().convert(value, param, ctx)
+
+
+def spec_options(function: Function) -> Function:
+    """Which spec: `spec` becomes a SpecChoice."""
+
+    @wraps(function)
+    def bundled(
+        file: tuple[Path, ...],
+        format_: str | None,
+        env: str | None,
+        profile: tuple[str, ...],
+        setting: tuple[tuple[str, str], ...],
+        env_file: tuple[Path, ...],
+        **rest: Any,
+    ) -> Any:
+        spec = SpecChoice(file, format_, env, profile, setting, env_file)
+        return function(spec=spec, **rest)
+
+    return _with(
+        bundled,
+        option(
+            "-f", "--file", multiple=True, type=FILE, heading=SPEC,
+            help="Spec to read; later ones are laid over earlier ones. Default: orch.yaml,"
+            " then compose.yaml, here.",
+        ),
+        option("--format", "format_", metavar="NAME", heading=SPEC,
+               help="Format of the files, when it can't be told."),
+        option("--env", metavar="NAME", heading=SPEC, help="One of the spec's environments."),
+        option("--profile", multiple=True, metavar="NAME", heading=SPEC,
+               help="Also run services of this profile."),
+        option("--set", "setting", multiple=True, type=Pair(), heading=SPEC,
+               help="Fill a variable of the spec."),
+        option("--env-file", multiple=True, type=FILE, heading=SPEC,
+               help="Read variables from this file; they win over .env."),
+    )
+
+
+def target_options(function: Function) -> Function:
+    """Where to: `target` becomes a TargetChoice."""
+
+    @wraps(function)
+    def bundled(
+        backend: str | None,
+        target: str | None,
+        namespace: str | None,
+        name: str | None,
+        backend_option: tuple[tuple[str, str], ...],
+        **rest: Any,
+    ) -> Any:
+        choice = TargetChoice(backend, target, namespace, name, backend_option)
+        return function(target=choice, **rest)
+
+    return _with(
+        bundled,
+        option("-b", "--backend", metavar="NAME", envvar="ORCH_BACKEND", heading=TARGET,
+               shell_complete=complete_backends, help="Backend to use. Default: native."),
+        option("--target", metavar="NAME", envvar="ORCH_TARGET", heading=TARGET,
+               shell_complete=complete_targets, help="A target of targets.yaml."),
+        option("--namespace", metavar="NAME", envvar="ORCH_NAMESPACE", heading=TARGET,
+               help="Namespace on the target. Default: default."),
+        option("--name", metavar="NAME", heading=TARGET,
+               help="Name of the application there. Default: the spec's."),
+        option("--option", "backend_option", multiple=True, type=Pair(), heading=TARGET,
+               help="A setting of the backend; see orch backends."),
+    )
+
+
+def rollout_options(function: Function) -> Function:
+    """How a change is carried out: `rollout` becomes a RolloutChoice."""
+
+    @wraps(function)
+    def bundled(
+        timeout: float | None,
+        wait: bool,
+        rollback: bool,
+        lock_wait: float,
+        concurrency: int,
+        yes: bool,
+        **rest: Any,
+    ) -> Any:
+        choice = RolloutChoice(timeout, wait, rollback, lock_wait, concurrency, yes)
+        return function(rollout=choice, **rest)
+
+    return _with(
+        bundled,
+        option("--timeout", type=Seconds(), heading=ROLLOUT,
+               help="Give up after this time (exit code 7)."),
+        option("--wait/--no-wait", default=True, heading=ROLLOUT,
+               help="Watch until everything is healthy, or only hand it over."),
+        option("--rollback/--no-rollback", default=True, heading=ROLLOUT,
+               help="Return to the last good release when the rollout fails."),
+        option("--lock-wait", type=Seconds(), default=0.0, heading=ROLLOUT, show_default=False,
+               help="Wait this long for another deploy's lock."),
+        option("--concurrency", type=click.IntRange(1, 256), default=8, show_default=True,
+               heading=ROLLOUT, help="Steps done at the same time."),
+        option("-y", "--yes", is_flag=True, heading=ROLLOUT,
+               help="Do not ask before data is destroyed."),
+    )
+
+
+def output_options(
+    *forms: str, stream: bool = False, short: bool = True
+) -> Callable[[Function], Function]:
+    """In which form: `form` becomes one of FORMS, or `stream` for an event stream."""
+    offered = forms or FORMS
+
+    def decorate(function: Function) -> Function:
+        @wraps(function)
+        def bundled(output: str, as_json: bool, **rest: Any) -> Any:
+            form = ("stream" if stream else "json") if as_json else output
+            return function(form=form, **rest)
+
+        told = "Print events as lines of JSON while it goes on." if stream else "As --output json."
+        return _with(
+            bundled,
+            option(*(("-o",) if short else ()), "--output", type=click.Choice(offered), default="text", heading=OUTPUT,
+                   help="Form of the result."),
+            option("--json", "as_json", is_flag=True, heading=OUTPUT, help=told),
+        )
+
+    return decorate
+
+
+def level_options(function: Function) -> Function:
+    """Which losses are borne: `level` becomes a Level's value."""
+
+    @wraps(function)
+    def bundled(level: str, **rest: Any) -> Any:
+        return function(level=level, **rest)
+
+    return _with(
+        bundled,
+        option("--strict", "level", flag_value="strict", heading="Fidelity",
+               help="Refuse any loss (exit code 4)."),
+        option("--loose", "level", flag_value="loose", heading="Fidelity",
+               help="Only report losses, also those of data and security."),
+        option("--default-level", "level", flag_value="default", default="default", hidden=True),
+    )
+
+
+def _with(function: Function, *options: Callable[[Function], Function]) -> Function:
+    for add in reversed(options):
+        function = add(function)
+    return function

@@ -1,0 +1,42 @@
+"""From a loaded spec to a plan, with what the target can't hold told by place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orch.errors import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orch.apply.session import Planned
+    from orch.backend.contract import Backend
+    from orch.cli.connect import Connection
+    from orch.load.source import Loaded
+
+
+def planned(
+    connection: Connection, level: str, *, only: Sequence[str] = (), prune: bool = True
+) -> Planned:
+    """Plan the loaded spec. Raises Refused with the place of each field that can't be held."""
+    from orch.compile.levels import Level
+
+    loaded = connection.spec
+    try:
+        return connection.session.plan(
+            loaded.app, level=Level(level), only=tuple(only), prune=prune
+        )
+    except Refused:
+        refuse_with_places(connection.backend, loaded, level)
+        raise
+
+
+def refuse_with_places(backend: Backend, loaded: Loaded, level: str) -> None:
+    """Compile once more and refuse with file:line:column; nothing when the ledger is no reason."""
+    from orch.cli.render.ledger import placed
+    from orch.compile.compile import compile_app
+    from orch.compile.levels import Level, judge, refusal
+
+    judgement = judge(loaded.app, compile_app(backend, loaded.app), Level(level))
+    if judgement.refused:
+        raise refusal([placed(entry, loaded.locate) for entry in judgement.refused]) from None

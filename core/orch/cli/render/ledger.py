@@ -1,0 +1,80 @@
+"""The ledger: what became of every field, in one table by what a loss touches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orch.cli.render.report import Report, Span, printable
+from orch.types import Consequence, Fidelity, render_path
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from orch.types import FieldPath, Ledger, LedgerEntry, Place
+
+_STYLES = {
+    Fidelity.NATIVE: "good",
+    Fidelity.EMULATED: "name",
+    Fidelity.DEGRADED: "warn",
+    Fidelity.LOST: "bad",
+    Fidelity.REJECTED: "grave",
+}
+_ORDER = {consequence: rank for rank, consequence in enumerate(Consequence)}
+
+
+def rows_of(
+    ledger: Ledger,
+    locate: Callable[[FieldPath], Place],
+    *,
+    every: bool = False,
+    positions: bool = False,
+) -> list[LedgerEntry]:
+    """Rows worth a look, or every one; places are looked up for those, or for all on demand."""
+    rows = list(ledger) if every else list(ledger.notable)
+    return [
+        placed(row, locate)
+        if positions or row.outcome not in (Fidelity.NATIVE, Fidelity.EMULATED)
+        else row
+        for row in rows
+    ]
+
+
+def placed(entry: LedgerEntry, locate: Callable[[FieldPath], Place]) -> LedgerEntry:
+    """The row with the place of its field in the file."""
+    from dataclasses import replace
+
+    return entry if entry.place.line or entry.default else replace(entry, place=locate(entry.path))
+
+
+def add_ledger(
+    report: Report, rows: Iterable[LedgerEntry], *, title: str, least: Fidelity = Fidelity.DEGRADED
+) -> None:
+    """Add one table of the rows that are as bad as `least` or worse, gravest first."""
+    shown = sorted(
+        (row for row in rows if row.outcome.rank >= least.rank),
+        key=lambda row: (_ORDER[row.consequence], -row.outcome.rank, str(row.path)),
+    )
+    if not shown:
+        return
+    report.heading(title)
+    report.table(("touches", "outcome", "field", "what happens"), [_row(row) for row in shown])
+
+
+def _row(row: LedgerEntry) -> tuple[Span | str, ...]:
+    where = f" ({row.place})" if str(row.place) else ""
+    default = " (default)" if row.default else ""
+    reason = f"{row.reason}; {row.mend}" if row.mend else row.reason
+    return (
+        row.consequence.value,
+        Span(row.outcome.value, _STYLES[row.outcome]),
+        f"{render_path(row.path)}{where}{default}",
+        printable(reason),
+    )
+
+
+def tally(rows: Iterable[LedgerEntry]) -> str:
+    """How many fields had which outcome, on one line."""
+    counts = dict.fromkeys(Fidelity, 0)
+    for row in rows:
+        counts[row.outcome] += 1
+    return ", ".join(f"{n} {outcome.value}" for outcome, n in counts.items() if n)

@@ -1,0 +1,114 @@
+"""Where output goes: results to stdout, progress and diagnostics to stderr."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from typing import TYPE_CHECKING, Any, TextIO
+
+from orch.cli.render.plain import to_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from orch.cli.render.report import Report
+
+FORMS = ("text", "json", "yaml", "markdown", "html")
+
+
+class Out:
+    """The two streams of a command, and what each of them can show."""
+
+    def __init__(
+        self,
+        stdout: TextIO | None = None,
+        stderr: TextIO | None = None,
+        environ: Mapping[str, str] | None = None,
+        *,
+        color: bool | None = None,
+    ) -> None:
+        self.stdout = stdout or sys.stdout
+        self.stderr = stderr or sys.stderr
+        self._environ = os.environ if environ is None else environ
+        self._color = color
+
+    @property
+    def rich_result(self) -> bool:
+        """Whether results are read on a terminal that can move its cursor."""
+        return self._capable(self.stdout)
+
+    @property
+    def rich_progress(self) -> bool:
+        """Whether progress is watched on a terminal that can move its cursor."""
+        return self._capable(self.stderr)
+
+    def colored(self, stream: TextIO) -> bool:
+        """Whether colours are wanted on this stream."""
+        if self._color is False or self._environ.get("NO_COLOR"):
+            return False
+        return self._capable(stream)
+
+    @property
+    def width(self) -> int:
+        """Columns of the terminal; 80 when there is none."""
+        return shutil.get_terminal_size((80, 24)).columns
+
+    def result(self, report: Report, shape: Any, form: str = "text") -> None:
+        """Give a verb's result in the form that was asked for."""
+        if form == "text":
+            self.show(report)
+        elif form == "json":
+            self.json(shape)
+        else:
+            self.write(_document(report, shape, form))
+
+    def show(self, report: Report, stream: TextIO | None = None) -> None:
+        """Show a report as text, on stdout unless told otherwise."""
+        stream = stream or self.stdout
+        if self._capable(stream):
+            from orch.cli.render.terminal import console, show
+
+            show(report, console(stream, color=self.colored(stream)))
+        else:
+            stream.write(to_text(report))
+        stream.flush()
+
+    def json(self, shape: Any) -> None:
+        """Write one JSON document."""
+        import json
+
+        self.write(json.dumps(shape, indent=2, ensure_ascii=False) + "\n")
+
+    def json_line(self, shape: Any) -> None:
+        """Write one line of an event stream."""
+        import json
+
+        self.write(json.dumps(shape, ensure_ascii=False) + "\n")
+
+    def write(self, text: str) -> None:
+        """Write text to stdout as it is, at once."""
+        self.stdout.write(text)
+        self.stdout.flush()
+
+    def say(self, text: str) -> None:
+        """Tell a person something beside the result."""
+        self.stderr.write(text + "\n")
+        self.stderr.flush()
+
+    def _capable(self, stream: TextIO) -> bool:
+        return stream.isatty() and self._environ.get("TERM", "") not in ("", "dumb")
+
+
+def _document(report: Report, shape: Any, form: str) -> str:
+    if form == "yaml":
+        import yaml
+
+        return str(yaml.safe_dump(shape, sort_keys=False, allow_unicode=True))
+    if form == "markdown":
+        from orch.cli.render.markdown import to_markdown
+
+        return to_markdown(report)
+    from orch.cli.render.page import to_html
+
+    return to_html(report)

@@ -1,0 +1,73 @@
+"""How a deploy ended, and what to do next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orch.cli.render.report import Report, Span, printable
+from orch.types import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from orch.types import Instance, LogLine, Outcome, Status
+
+_HEADS = {
+    Verdict.DONE: ("done", "good"),
+    Verdict.UNCHANGED: ("nothing to do", "good"),
+    Verdict.ROLLED_BACK: ("failed and was rolled back", "bad"),
+    Verdict.FAILED: ("failed", "bad"),
+    Verdict.TIMED_OUT: ("timed out", "bad"),
+    Verdict.INTERRUPTED: ("interrupted", "warn"),
+}
+_NEXT = {
+    Verdict.ROLLED_BACK: "mend the cause above and deploy again; the last good release serves",
+    Verdict.FAILED: "mend the cause and deploy again, or `orch rollback`; `orch status` tells more",
+    Verdict.TIMED_OUT: "give more time with --timeout, or look at `orch status` and `orch logs`",
+    Verdict.INTERRUPTED: "run the same command again to go on",
+}
+
+
+def outcome_report(
+    outcome: Outcome,
+    instance: Instance,
+    logs: Mapping[str, Sequence[LogLine]],
+    status: Status | None,
+) -> Report:
+    """The verdict; for a failure the reason of each service with its last log lines."""
+    report = Report(f"Outcome of {instance}")
+    for id_, reason in outcome.failed.items():
+        report.line(Span("✗ ", "bad"), Span(id_, "strong"), f": {printable(reason)}")
+        report.lines([_log(row) for row in logs.get(id_, ())], code=True)
+    word, style = _HEADS[outcome.verdict]
+    place = f" on {instance.target}/{instance.namespace}"
+    report.line(Span(instance.name, "strong"), f"{place}: ", Span(word, style), _tail(outcome))
+    if outcome.verdict in (Verdict.FAILED, Verdict.TIMED_OUT, Verdict.INTERRUPTED):
+        _what_stands(report, outcome)
+    _addresses(report, status)
+    if outcome.verdict in _NEXT:
+        report.line(Span("  next: ", "name"), _NEXT[outcome.verdict])
+    return report
+
+
+def _log(row: LogLine) -> tuple[Span, ...]:
+    return (Span(f"    {row.replica or row.service} | ", "dim"), Span(printable(row.text)))
+
+
+def _tail(outcome: Outcome) -> str:
+    revision = f", revision {outcome.revision}" if outcome.revision else ""
+    message = f"; {printable(outcome.message)}" if outcome.message else ""
+    return f"{revision}{message}"
+
+
+def _what_stands(report: Report, outcome: Outcome) -> None:
+    if outcome.done:
+        report.line(f"  done: {', '.join(outcome.done)}")
+    if outcome.not_started:
+        report.line(f"  not started: {', '.join(outcome.not_started)}")
+
+
+def _addresses(report: Report, status: Status | None) -> None:
+    for service in status.services if status else ():
+        for endpoint in service.endpoints:
+            report.line("  ", Span(service.name, "name"), f"  {endpoint}")

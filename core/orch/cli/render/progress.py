@@ -1,0 +1,114 @@
+"""What happens, as it happens: lines of text, lines of JSON, or a live table on a terminal."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Protocol
+
+from orch.cli.render import machine
+from orch.cli.render.report import printable
+from orch.types import EventKind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orch.cli.render.out import Out
+    from orch.types import Action, Event
+
+_WORDS = {
+    EventKind.STARTED: "started",
+    EventKind.PROGRESS: "",
+    EventKind.WARNING: "warning",
+    EventKind.APPLIED: "applied",
+    EventKind.HEALTHY: "healthy",
+    EventKind.FAILED: "failed",
+    EventKind.TIMED_OUT: "timed out",
+    EventKind.SKIPPED: "skipped",
+}
+
+
+class View(Protocol):
+    """Shows events from any thread between `start` and `stop`."""
+
+    def start(self) -> None: ...
+    def on_event(self, event: Event) -> None: ...
+    def say(self, text: str) -> None:
+        """Tell something beside the events, without breaking what is drawn."""
+        ...
+
+    def stop(self) -> None: ...
+
+
+def view_for(out: Out, form: str, actions: Sequence[Action]) -> View:
+    """The view that fits the output: a terminal, a pipe, or a program that reads events."""
+    if form == "stream":
+        return JsonView(out)
+    if out.rich_progress:
+        from orch.cli.render.live import LiveView
+
+        return LiveView(out, actions)
+    return LineView(out)
+
+
+class JsonView:
+    """One line of JSON an event on stdout."""
+
+    def __init__(self, out: Out) -> None:
+        self._out = out
+        self._lock = threading.Lock()
+        self._gone = False
+
+    def start(self) -> None: ...
+
+    def on_event(self, event: Event) -> None:
+        """Write it; when nobody reads any more the work itself goes on."""
+        with self._lock:
+            if not self._gone:
+                try:
+                    self._out.json_line(machine.event(event))
+                except BrokenPipeError:
+                    self._gone = True
+
+    def say(self, text: str) -> None:
+        self._out.say(text)
+
+    def stop(self) -> None: ...
+
+
+class LineView:
+    """One line of text an event on stderr; what was said of a resource is not said again."""
+
+    def __init__(self, out: Out) -> None:
+        self._out = out
+        self._lock = threading.Lock()
+        self._last: dict[str, str] = {}
+
+    def start(self) -> None: ...
+
+    def on_event(self, event: Event) -> None:
+        text = event_text(event)
+        with self._lock:
+            if self._last.get(event.id) != text:
+                self._last[event.id] = text
+                self._out.say(text)
+
+    def say(self, text: str) -> None:
+        self._out.say(text)
+
+    def stop(self) -> None: ...
+
+
+def event_text(event: Event) -> str:
+    """An event on one line: resource, what happened, how far it is."""
+    parts = [_WORDS[event.kind], progress_text(event), printable(event.message)]
+    said = ": ".join(dict.fromkeys(part for part in parts if part)) or event.kind.value
+    return f"{event.id}: {said}" if event.id else said
+
+
+def progress_text(event: Event) -> str:
+    """`2/3 ready, 1 updated`, empty for an event that counts nothing."""
+    if "wanted" not in event.data:
+        return ""
+    text = f"{event.data.get('ready', 0)}/{event.data['wanted']} ready"
+    updated = event.data.get("updated")
+    return f"{text}, {updated} updated" if updated is not None else text

@@ -1,0 +1,112 @@
+"""Finding and loading the spec that a command line means."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orch.errors import InvalidSpec, UsageFault
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from orch.cli.options import SpecChoice
+    from orch.cli.render.out import Out
+    from orch.load.source import Loaded
+
+NAMES = (
+    "orch.yaml",
+    "orch.yml",
+    "orch.json",
+    "compose.yaml",
+    "compose.yml",
+    "docker-compose.yaml",
+    "docker-compose.yml",
+)
+OVERRIDES = {
+    "compose.yaml": "compose.override.yaml",
+    "compose.yml": "compose.override.yml",
+    "docker-compose.yaml": "docker-compose.override.yaml",
+    "docker-compose.yml": "docker-compose.override.yml",
+}
+
+
+def found_here() -> tuple[Path, ...]:
+    """The spec of the working directory, with Compose's override file; empty when none is here."""
+    for name in NAMES:
+        if Path(name).is_file():
+            override = OVERRIDES.get(name)
+            more = (Path(override),) if override and Path(override).is_file() else ()
+            return (Path(name), *more)
+    return ()
+
+
+def load_spec(choice: SpecChoice, out: Out) -> Loaded:
+    """Load the chosen spec and tell its warnings.
+
+    Raises UsageFault when there is no file, InvalidSpec with every fault of it.
+    """
+    loaded = read_spec(choice)
+    if loaded.warnings:
+        from orch.cli.render.diagnostics import diagnostics_report
+
+        out.show(diagnostics_report(loaded.warnings), out.stderr)
+    return loaded
+
+
+def read_spec(choice: SpecChoice) -> Loaded:
+    """Load the chosen spec and tell nothing."""
+    from orch.load.source import Source, load
+
+    source = Source(
+        files=files_of(choice),
+        format=choice.format,
+        environment=choice.environment,
+        profiles=choice.profiles,
+        variables=_variables(choice),
+        settings=dict(choice.settings),
+    )
+    return load(source, _readers(source.files, choice.format))
+
+
+def files_of(choice: SpecChoice) -> tuple[Path, ...]:
+    """The files named, or those of the working directory. Raises UsageFault when there is none."""
+    files = choice.files or found_here()
+    if not files:
+        raise UsageFault(
+            "there is no spec here",
+            place=str(Path.cwd()),
+            mend=f"write {NAMES[0]}, or name a file with --file",
+        )
+    return files
+
+
+def folder_of(choice: SpecChoice) -> Path:
+    """The folder beside which targets.yaml is looked for."""
+    return choice.files[0].parent if choice.files else Path()
+
+
+def _readers(files: tuple[Path, ...], format_: str | None) -> Mapping[str, object]:
+    from orch.backend.discovery import installed
+
+    return installed().readers
+
+
+def _variables(choice: SpecChoice) -> dict[str, str]:
+    from orch.load.dotenv import read_variables
+
+    outer = dict(os.environ)
+    variables: dict[str, str] = {}
+    for path in choice.env_files:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as fault:
+            raise UsageFault(
+                f"the file of variables can't be read: {fault}", place=str(path)
+            ) from None
+        read = read_variables(text, str(path), {**variables, **outer})
+        if read.diagnostics:
+            raise InvalidSpec(read.diagnostics)
+        variables.update(read.values)
+    return {**variables, **outer}

@@ -1,0 +1,1 @@
+"""The verbs, a file each; every file has a `command`."""

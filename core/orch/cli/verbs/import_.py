@@ -1,0 +1,126 @@
+"""`orch import`: a spec from a file of another format, with its comments and its ledger."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orch.cli.command import option, verb
+from orch.cli.options import FILE, OUTPUT, output_options
+from orch.cli.render import machine
+from orch.cli.render.ledger import add_ledger, tally
+from orch.cli.render.report import Report, Span
+from orch.errors import UsageFault
+
+if TYPE_CHECKING:
+    from orch.backend.contract import Reader, Reading
+    from orch.cli.root import Settings
+
+
+@verb(
+    "orch import compose.yaml > orch.yaml",
+    "orch import compose.yaml compose.prod.yaml -o orch.yaml",
+    "orch import compose.yaml --output json",
+    name="import",
+)
+@click.argument("files", nargs=-1, required=True, type=FILE)
+@option("--format", "format_", metavar="NAME", help="Format of the files, when it can't be told.")
+@option("--profile", multiple=True, metavar="NAME", help="Also take services of this profile.")
+@option("-o", "--out", "file_out", type=FILE, help="Write the spec to this file.")
+@option("--force", is_flag=True, help="Overwrite the file if it is there.")
+@option("--all", "every", is_flag=True, heading=OUTPUT, help="Native rows of the ledger too.")
+@output_options("text", "json", short=False)
+@click.pass_obj
+def command(
+    settings: Settings,
+    *,
+    files: tuple[Path, ...],
+    format_: str | None,
+    profile: tuple[str, ...],
+    file_out: Path | None,
+    force: bool,
+    every: bool,
+    form: str,
+) -> None:
+    """Write a spec from a file of another format, and tell what could not be carried over.
+
+    The spec goes to stdout or the file that -o names, the ledger to stderr.
+    """
+    from orch.cli.render.document import spec_text
+
+    reader = _reader(files, format_)
+    reading = reader.read(files, dict(os.environ), profile)
+    rows = list(reading.ledger) if every else list(reading.ledger.notable)
+    if form == "json":
+        settings.out.json(_shape(files, reader, reading, rows))
+        return
+    text = spec_text(reading, files, reader.name)
+    if file_out is None:
+        settings.out.write(text)
+    else:
+        _write(file_out, text, force=force)
+        settings.out.write(f"{file_out} is written; check it with: orch validate -f {file_out}\n")
+    _tell_ledger(settings, rows, every=every)
+
+
+def _reader(files: tuple[Path, ...], format_: str | None) -> Reader:
+    """The reader that was named, or the one that is surest of the first file."""
+    from orch.backend.discovery import installed
+
+    readers = installed().readers
+    if format_ is not None:
+        if format_ not in readers:
+            known = f"choose one of {', '.join(readers)}"
+            raise UsageFault(f"there is no reader for {format_!r}", mend=known)
+        return readers[format_]
+    head = _head(files[0])
+    scores = {name: reader.detect(files[0], head) for name, reader in readers.items()}
+    best = [name for name, score in scores.items() if score and score == max(scores.values())]
+    if len(best) == 1:
+        return readers[best[0]]
+    fault = f"could be {' or '.join(best)}" if best else "is in no format that can be imported"
+    mend = f"name it with --format, one of {', '.join(readers)}"
+    raise UsageFault(fault, place=str(files[0]), mend=mend)
+
+
+def _head(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8") as file:
+            return file.read(4096)
+    except (OSError, UnicodeDecodeError) as fault:
+        raise UsageFault(f"can't be read: {fault}", place=str(path)) from None
+
+
+def _write(path: Path, text: str, *, force: bool) -> None:
+    try:
+        with path.open("w" if force else "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        mend = "choose another name, or add --force"
+        raise UsageFault("is there already", place=str(path), mend=mend) from None
+
+
+def _tell_ledger(settings: Settings, rows: list[machine.LedgerEntry], *, every: bool) -> None:
+    from orch.types import Fidelity
+
+    report = Report()
+    least = Fidelity.NATIVE if every else Fidelity.EMULATED
+    add_ledger(report, rows, title=f"Ledger: {tally(rows)}", least=least)
+    if not rows:
+        report.line(Span("Ledger: ", "strong"), "everything was carried over.")
+    settings.out.show(report, settings.out.stderr)
+
+
+def _shape(
+    files: tuple[Path, ...], reader: Reader, reading: Reading, rows: list[machine.LedgerEntry]
+) -> machine.shapes.ImportShape:
+    return {
+        "version": 1,
+        "files": [str(path) for path in files],
+        "format": reader.name,
+        "document": dict(reading.document),
+        "ledger": [machine.ledger_row(row) for row in rows],
+    }
