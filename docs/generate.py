@@ -176,7 +176,8 @@ def simple_type(kind: Any) -> str:
     if kind in words:
         return words[kind]
     if issubclass(kind, BaseModel):
-        return f"[{kind.__name__}](#spec-{kind.__name__.lower()})"
+        listed = next(base for base in kind.__mro__ if own_fields(base))
+        return f"[{kind.__name__}](#spec-{listed.__name__.lower()})"
     if issubclass(kind, Unit):
         return f"{kind.noun} (" + ", ".join(f"`{form}`" for form in kind.forms) + ")"
     return "image reference" if kind is Image else str(kind.__name__)
