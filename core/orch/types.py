@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,16 @@ def render_path(path: FieldPath) -> str:
         else:
             text += f'["{key}"]'
     return text
+
+
+_PART = re.compile(r'\["([^"]*)"\]|\[(\d+)\]|\.?([^.\["\]]+)')
+
+
+def parse_path(text: str) -> FieldPath:
+    """Read back what `render_path` wrote: `a.b[0]["c.d"]` as its keys."""
+    return tuple(
+        int(index) if index else (quoted or name) for quoted, index, name in _PART.findall(text)
+    )
 
 
 # -- diagnostics ---------------------------------------------------------------------------

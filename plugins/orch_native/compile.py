@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from orch.compile.builder import ManifestBuilder
-from orch.compile.view import ListView, plain
+from orch.compile.compile import OTHER_APP
+from orch.compile.view import ListView
 from orch.spec.base import Model
 from orch.spec.units import Duration
 from orch.types import Condition, Consequence, Fidelity
@@ -167,6 +168,8 @@ class _Compiler:
         self._check_driver(view, driver)
         self._follow_rules(resource, view, rules_for(f"{kind}s.*", driver))
         for path, part in part_views(view):
+            if driver == DOCKER and part.value.image is None:
+                self._reject_process_part(part)
             rules = rules_for(f"{kind}s.*.{path[0]}.*", driver)
             self._follow_rules(resource, part, rules, path)
         self._depend(resource, view)
@@ -186,6 +189,13 @@ class _Compiler:
                 "there is no image to run, and a deploy builds none",
                 "build it with docker build, and name it as `image`",
             )
+
+    def _reject_process_part(self, part: View) -> None:
+        self.make.reject(
+            part,
+            "one unit is either all containers or all processes of the host",
+            "give it an image",
+        )
 
     def _use(self, resource: ResourceBuilder, unit: PodFields) -> None:
         """Wait for what it mounts, and hold its versions: a changed file restarts it."""
@@ -241,13 +251,11 @@ class _Compiler:
             return
         resource.leave_out(("depends_on",))
         for name, part in view.depends_on.items():
-            if "/" in name:
-                self._wait_for_another_app(resource, name, part)
-            else:
-                self._wait(resource, name, part)
+            self._wait(resource, name, part)
 
     def _wait(self, resource: ResourceBuilder, name: str, part: View) -> None:
-        id_ = f"{'job' if name in self.spec.jobs else 'service'}/{name}"
+        kind = "job" if name in self.spec.jobs else "service"
+        id_ = f"{OTHER_APP}{name}" if "/" in name else f"{kind}/{name}"
         resource.depend(
             id_,
             CONDITIONS[part.value.condition],
@@ -258,10 +266,6 @@ class _Compiler:
         )
         if part.value.restart and (name in self.spec.jobs or name in self.spec.services):
             self._restarting.append((resource, name, part))
-
-    def _wait_for_another_app(self, resource: ResourceBuilder, name: str, part: View) -> None:
-        resource.set(("x_waits_for", name), plain(part.value))
-        resource.rate(("x_waits_for", name), part, Fidelity.EMULATED, ORDERED)
 
     def _restarts(self) -> None:
         """`depends_on.X.restart`: the other's body is part of this one's, so both change."""

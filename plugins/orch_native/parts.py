@@ -56,7 +56,7 @@ def matches(view: View, rules: RuleTree) -> Iterator[tuple[Read | Node, FieldPat
             part = view.field(field)
             if part is not None:
                 for read, path in _below(part, rest, (key,)):
-                    if rule.covers(read.value):
+                    if rule.covers(path, read.value):
                         yield read, path, rule
 
 

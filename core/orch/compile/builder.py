@@ -261,11 +261,16 @@ class ManifestBuilder:
 
     def _row(self, path: FieldPath, ways: Sequence[Carried], worst: Carried | None) -> LedgerEntry:
         if worst is None:
-            reason = self._capabilities.reason(path) or f"{self._backend} has nothing for it"
+            reason = self._capabilities.reason(path) or nothing_for_it(self._backend)
             return LedgerEntry(path, Fidelity.LOST, consequence_of(path), reason=reason)
         outputs = tuple(dict.fromkeys(_output(way, path) for way in ways if way.output))
         consequence = worst.consequence or consequence_of(path)
         return LedgerEntry(path, worst.outcome, consequence, outputs, worst.reason, worst.mend)
+
+
+def nothing_for_it(backend: str) -> str:
+    """The reason of a field that compile did not read at all."""
+    return f"{backend} has nothing for it"
 
 
 def carry(read: Read | Node, carried: Carried) -> None:
