@@ -121,9 +121,7 @@ class _Reading:
         end = self._text.find("\n", at)
         return len(self._text) if end < 0 else end
 
-    def _fault(
-        self, at: int, fault: str, mend: str, severity: Severity = Severity.ERROR
-    ) -> None:
+    def _fault(self, at: int, fault: str, mend: str, severity: Severity = Severity.ERROR) -> None:
         line = self._text.count("\n", 0, at) + 1
         column = at - (self._text.rfind("\n", 0, at) + 1) + 1
         place = Place(self._name, line, column)

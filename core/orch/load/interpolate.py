@@ -177,9 +177,7 @@ class _Walk:
         self._report(f"{part!r} is not a variable", mend, Severity.ERROR)
 
     def _report(self, fault: str, mend: str, severity: Severity) -> None:
-        self.diagnostics.append(
-            Diagnostic(fault, tuple(self._path), mend=mend, severity=severity)
-        )
+        self.diagnostics.append(Diagnostic(fault, tuple(self._path), mend=mend, severity=severity))
 
 
 def _in_order(pairs: Any) -> list[Any]:

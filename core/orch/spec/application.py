@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
-from orch.frozen import EMPTY
+from orch.frozen import EMPTY, FrozenDict
 from orch.spec.base import (
     Count,
     Flag,
@@ -23,6 +23,11 @@ from orch.spec.container import Hook, PodFields, Port
 from orch.spec.deploy import Autoscale, Deploy, Placement, RestartPolicy
 from orch.spec.probe import Probes
 from orch.spec.units import Bytes, Duration
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from orch.types import FieldPath
 
 API_VERSION = "orch/v1"
 Backends = Literal[
@@ -250,3 +255,16 @@ class Application(Model):
     fidelity: Map[str, Literal["require", "ignore"]] = Field(
         default=EMPTY, description="By field path: refuse its loss, or accept it."
     )
+    _extensions: Any = PrivateAttr(default=EMPTY)
+
+    @property
+    def extensions(self) -> Mapping[FieldPath, Any]:
+        """What the author wrote under keys that begin with `x-`, by path; orch reads none of it."""
+        extensions: Mapping[FieldPath, Any] = self._extensions
+        return extensions
+
+    def with_extensions(self, extensions: Mapping[FieldPath, Any]) -> Self:
+        """The same application, carrying these."""
+        copy = self.model_copy()
+        copy._extensions = FrozenDict(extensions)  # noqa: SLF001  (a copy of itself)
+        return copy

@@ -1,0 +1,257 @@
+"""From files to an application: read, lay over, interpolate, validate, resolve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orch.errors import InvalidSpec, UsageFault
+from orch.frozen import EMPTY
+from orch.load.detect import ORCH, format_of, is_ours
+from orch.load.document import (
+    Invalid,
+    app_from_document,
+    collector_paused,
+    document_of,
+    validated,
+)
+from orch.load.dotenv import read_variables
+from orch.load.files import STDIN, parse, read_text, shown
+from orch.load.fill import fill_files
+from orch.load.hints import nearest
+from orch.load.interpolate import escape, interpolate
+from orch.load.merge import merge
+from orch.load.places import Layer, Origins
+from orch.load.positions import scalar_of
+from orch.load.resolve import resolve
+from orch.spec.shape import shape_at
+from orch.types import Diagnostic, FieldPath, Place, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from orch.backend.contract import Reader
+    from orch.spec.application import Application
+    from orch.types import Ledger
+
+__all__ = ("Loaded", "Source", "app_from_document", "default_file", "document_of", "load")
+DEFAULT_FILES = (
+    "orch.yaml",
+    "orch.yml",
+    "orch.json",
+    "compose.yaml",
+    "compose.yml",
+    "docker-compose.yaml",
+    "docker-compose.yml",
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is to be loaded.
+
+    `variables` is the process environment, handed in; `settings` (from `--set`) win over it, and
+    it wins over the `.env` beside the first file.
+    """
+
+    files: tuple[Path, ...] = ()
+    format: str | None = None
+    environment: str | None = None
+    profiles: tuple[str, ...] = ()
+    variables: Mapping[str, str] = EMPTY
+    settings: Mapping[str, str] = EMPTY
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """An application as resolved, and where it came from.
+
+    `base` is the folder of the first file; `ledger` tells what a reader could not carry over;
+    `locate` gives the place of a path, reading the files a second time when it is first asked.
+    """
+
+    app: Application
+    base: Path
+    ledger: Ledger | None
+    locate: Callable[[FieldPath], Place]
+    warnings: tuple[Diagnostic, ...] = ()
+    environments: tuple[str, ...] = ()
+
+
+def load(source: Source, readers: Mapping[str, Reader]) -> Loaded:
+    """Read an application. Raises InvalidSpec with all its faults, or UsageFault for a file."""
+    with collector_paused():
+        try:
+            return _Loading(source, readers).whole()
+        except RecursionError:
+            fault = "this file is nested too deeply"
+            place = shown(source.files[0]) if source.files else ""
+            raise UsageFault(fault, place=place, mend="nest it less deeply") from None
+
+
+def default_file(folder: Path) -> Path:
+    """The file that is meant when none is named. Raises UsageFault when there is none."""
+    for name in DEFAULT_FILES:
+        if (folder / name).is_file():
+            return folder / name
+    raise UsageFault(
+        "there is no orch.yaml or compose.yaml here",
+        place=str(folder.resolve()),
+        mend="name the file with -f",
+    )
+
+
+class _Loading:
+    """One run through the stages. Diagnostics gather; errors are raised once no more can follow."""
+
+    def __init__(self, source: Source, readers: Mapping[str, Reader]) -> None:
+        self._source, self._readers = source, readers
+        self._files = source.files or (default_file(Path()),)
+        self._base = folder_of(self._files[0])
+        self._found: list[Diagnostic] = []
+        self._ledger: Ledger | None = None
+        self._foreign = False
+        self._environments: tuple[str, ...] = ()
+
+    def whole(self) -> Loaded:
+        variables = self._variables()
+        layers = self._layers(variables)
+        self._origins = Origins(layers)
+        tree = self._in_environment(self._overlaid(layers))
+        app = self._valid(*self._interpolated(tree, variables))
+        app, unfilled = fill_files(app, self._origins.folder)
+        app, unresolved = resolve(app, self._source.profiles)
+        self._settle([*unfilled, *unresolved])
+        return Loaded(
+            app,
+            self._base,
+            self._ledger,
+            self._origins.place,
+            tuple(self._found),
+            self._environments,
+        )
+
+    def _variables(self) -> dict[str, str]:
+        own = {**self._source.variables, **self._source.settings}
+        file = self._base / ".env"
+        if not file.is_file():
+            return own
+        read = read_variables(read_text(file), str(file), own)
+        self._found += read.diagnostics
+        return {**read.values, **own}
+
+    def _layers(self, variables: Mapping[str, str]) -> list[Layer]:
+        """Files of another format come first and make one layer; ours are laid over it."""
+        first = self._files[0]
+        name = format_of(first, self._source.format, self._readers)
+        ours = [file for file in self._files if name == ORCH or is_ours(file)]
+        if name == ORCH:
+            return [_layer(file) for file in ours]
+        foreign = [file for file in self._files if file not in ours]
+        reading = self._readers[name].read(foreign, variables, self._source.profiles)
+        self._ledger, self._foreign = reading.ledger, not ours
+        tree = dict(reading.document)
+        layer = Layer(first, escape(tree) if ours else tree, places=reading.places)
+        return [layer, *(_layer(file) for file in ours)]
+
+    def _overlaid(self, layers: Sequence[Layer]) -> dict[str, Any]:
+        tree: dict[str, Any] = dict(layers[0].tree)
+        for layer in layers[1:]:
+            merged = merge(tree, dict(layer.tree))
+            self._origins.laid(merged)
+            tree = merged.tree
+        return tree
+
+    def _in_environment(self, tree: dict[str, Any]) -> dict[str, Any]:
+        wanted = self._source.environment
+        if wanted is None and "environments" not in tree:
+            return tree
+        sections = tree.pop("environments", None) or {}
+        faults = environment_faults(sections, wanted)
+        if faults:
+            self._settle(faults)
+        self._environments = tuple(sections)
+        overlay = sections.get(wanted)
+        if not overlay:
+            return tree
+        merged = merge(tree, overlay)
+        self._origins.chosen(merged, ("environments", str(wanted)))
+        return merged.tree
+
+    def _interpolated(
+        self, tree: dict[str, Any], variables: Mapping[str, str]
+    ) -> tuple[dict[str, Any], tuple[FieldPath, ...]]:
+        if self._foreign:
+            return tree, ()
+        done = interpolate(tree, variables)
+        self._found += (self._placed(d, value=True) for d in done.diagnostics)
+        give_types(done.tree, done.touched)
+        return done.tree, done.touched
+
+    def _valid(self, tree: dict[str, Any], touched: tuple[FieldPath, ...]) -> Application:
+        try:
+            return validated(tree, frozenset(touched))
+        except Invalid as invalid:
+            told = {diagnostic.path for diagnostic in self._found}
+            self._settle(
+                self._placed(fault.diagnostic, value=not fault.at_key)
+                for fault in invalid.faults
+                if fault.diagnostic.path not in told
+            )
+            raise  # pragma: no cover  (a refusal has at least one error, told or new)
+
+    def _settle(self, more: Iterable[Diagnostic]) -> None:
+        """Take these in; raise when there is an error among all that was found."""
+        self._found += (self._placed(diagnostic) for diagnostic in more)
+        self._found.sort(key=lambda diagnostic: diagnostic.place)
+        errors = [d for d in self._found if d.severity is Severity.ERROR]
+        if errors:
+            raise InvalidSpec(errors)
+
+    def _placed(self, diagnostic: Diagnostic, *, value: bool = False) -> Diagnostic:
+        if diagnostic.place.file:
+            return diagnostic
+        return replace(diagnostic, place=self._origins.place(diagnostic.path, value=value))
+
+
+def folder_of(file: Path) -> Path:
+    """The folder from which a file's relative paths start."""
+    return Path() if file == STDIN else file.parent
+
+
+def _layer(file: Path) -> Layer:
+    text = read_text(file)
+    return Layer(file, parse(text, shown(file)), text)
+
+
+def environment_faults(sections: Any, wanted: str | None) -> list[Diagnostic]:
+    """What is wrong with the section `environments`, or with the one that was asked for."""
+    path: FieldPath = ("environments",)
+    if not isinstance(sections, dict):
+        return [Diagnostic("this is not a mapping", path, mend="write {prod: {services: …}}")]
+    faults = [
+        Diagnostic("this is not a mapping", (*path, name), mend="write what differs there")
+        for name, section in sections.items()
+        if section is not None and not isinstance(section, dict)
+    ]
+    if wanted is not None and wanted not in sections:
+        near = nearest(wanted, map(str, sections))
+        known = f"choose one of {', '.join(map(str, sections))}" if sections else "leave it out"
+        mend = f"did you mean {near}?" if near else known
+        faults.append(Diagnostic(f"there is no environment {wanted!r}", path, mend=mend))
+    return faults
+
+
+def give_types(tree: Any, touched: Iterable[FieldPath]) -> None:
+    """Read values that came out of variables as YAML would, where a number or flag is wanted."""
+    for path in touched:
+        shape = shape_at(path)
+        if shape is None or shape.free_text:
+            continue
+        owner = tree
+        for key in path[:-1]:
+            owner = owner[key]
+        value = scalar_of(owner[path[-1]])
+        if type(value) in shape.types or (shape.anything and value is not None):
+            owner[path[-1]] = value
