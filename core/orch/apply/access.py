@@ -1,0 +1,79 @@
+"""One instance on one backend, with everything that work on it needs."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
+
+from orch.apply.redact import Redactor
+from orch.apply.releases import History
+from orch.apply.retry import retrying
+from orch.apply.secrets import SecretReader
+from orch.errors import OrchError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from orch.backend.capabilities import Capabilities
+    from orch.backend.contract import Backend, SecretProvider, Store
+    from orch.types import Instance, Manifest, Snapshot
+
+T = TypeVar("T")
+
+
+class Access:
+    """Calls a backend for one instance; no fault that comes out holds a secret value."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        instance: Instance,
+        providers: Mapping[str, SecretProvider],
+        base: Path,
+        who: str,
+        clock: Callable[[], float],
+        sleep: Callable[[float], None],
+    ) -> None:
+        self.backend, self.instance, self.who = backend, instance, who
+        self.clock, self.sleep = clock, sleep
+        self.redactor = Redactor()
+        self._providers, self._base = providers, base
+
+    @cached_property
+    def store(self) -> Store:
+        """Where releases and the lock live."""
+        return self.backend.store(self.instance)
+
+    @cached_property
+    def secrets(self) -> SecretReader:
+        """Reads versions and values of secrets."""
+        return SecretReader(self._providers, self._base, self.store, self.redactor)
+
+    @cached_property
+    def capabilities(self) -> Capabilities:
+        """What the platform can hold."""
+        return self.backend.capabilities()
+
+    def observe(self, manifest: Manifest | None) -> Snapshot:
+        """What is there now."""
+        return self.tried(lambda: self.backend.observe(self.instance, manifest))
+
+    def history(self) -> History:
+        """The releases that are kept."""
+        return self.tried(lambda: History(self.store))
+
+    def tried(self, call: Callable[[], T]) -> T:
+        """Make a call that only reads, again where that may help."""
+        return self.clean(lambda: retrying(call, self.sleep))
+
+    def clean(self, call: Callable[[], T]) -> T:
+        """Make a call; secret values are taken out of whatever it raises."""
+        try:
+            return call()
+        except OrchError as fault:
+            raise self.redactor.error(fault) from None
+        except Exception as fault:
+            if self.redactor.text(str(fault)) != str(fault):
+                raise self.redactor.error(fault) from None
+            raise

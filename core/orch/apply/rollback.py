@@ -1,0 +1,130 @@
+"""After a failure: everything that a plan changed is returned to the last good release."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from orch.plan.graph import in_order
+from orch.plan.only import name_of
+from orch.types import Action, Dependency, Operation
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orch.apply.demands import Demands
+    from orch.apply.executor import Result
+    from orch.types import Instance, InventoryItem, Observed, Release, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """The steps back, and what can't be taken back. `await_health` names what has no rollout."""
+
+    actions: tuple[Action, ...]
+    await_health: tuple[str, ...]
+    kept: tuple[str, ...]
+
+
+def steps_back(
+    instance: Instance,
+    plan_actions: Sequence[Action],
+    result: Result,
+    good: Release,
+    snapshot: Snapshot,
+    demands: Demands,
+    revision: int,
+) -> Return:
+    """What must be done so that all that was touched is as in the last good release.
+
+    What this plan created goes again, but for what holds data. One-shot jobs have run, and
+    values of secrets that were written over are not kept: both stay, and are told.
+    """
+    touched = set(result.touched)
+    items = {item.id: item for item in good.inventory}
+    actions, kept = [], []
+    for action in plan_actions:
+        if action.id not in touched:
+            continue
+        item, live = items.get(action.id), snapshot.objects.get(action.id)
+        why_not = _irreversible(action, item, live, demands)
+        step = None if why_not else _step_back(action, item, live, good.number)
+        if why_not:
+            kept.append(f"{action.id} ({why_not})")
+        if step is not None:
+            actions.append(replace(step, instance=instance, revision=revision))
+    self_restored = {a.id for a in actions if a.id in result.self_restored and a.body is not None}
+    unwatched = [replace(a, rollout=a.rollout and a.id not in self_restored) for a in actions]
+    names = tuple(name_of(a) for a in actions if a.id in self_restored)
+    return Return(in_order(_among(unwatched)), names, tuple(kept))
+
+
+def _irreversible(
+    action: Action, item: InventoryItem | None, live: Observed | None, demands: Demands
+) -> str:
+    """Why a change stays, empty when it can be taken back."""
+    if demands.runs_once(action):
+        return "it ran; what it did stands"
+    if action.stateful:
+        return "it holds data"
+    written_over = item is not None and live is not None and live.body != item.body
+    if action.sends and not action.rollout and written_over:
+        return "the earlier value of a secret is not kept"
+    return ""
+
+
+def _step_back(
+    action: Action, item: InventoryItem | None, live: Observed | None, number: int
+) -> Action | None:
+    if item is None:
+        return _removal(action, live) if live is not None else None
+    anew = action.operation is Operation.REPLACE or (live is not None and live.name != item.name)
+    return Action(
+        Operation.CREATE if live is None else Operation.REPLACE if anew else Operation.UPDATE,
+        item.id,
+        item.kind,
+        item.name,
+        f"it returns to release {number}",
+        body=item.body,
+        before=live,
+        after=item.depends_on,
+        rollout=item.rollout,
+        stateful=item.stateful,
+        sends=item.sends,
+    )
+
+
+def _removal(action: Action, live: Observed) -> Action:
+    return Action(
+        Operation.DELETE,
+        action.id,
+        action.kind,
+        live.name,
+        "the failed deploy made it",
+        before=live,
+        after=action.after,
+    )
+
+
+def _among(actions: Sequence[Action]) -> list[Action]:
+    """Each action with only those dependencies that are among these; removals go backwards."""
+    returning = {a.id for a in actions if a.operation is not Operation.DELETE}
+    dependents = _dependents(actions)
+    return [
+        replace(
+            a,
+            after=tuple(Dependency(id_, required=False) for id_ in dependents.get(a.id, []))
+            if a.operation is Operation.DELETE
+            else tuple(d for d in a.after if d.id in returning),
+        )
+        for a in actions
+    ]
+
+
+def _dependents(actions: Sequence[Action]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for action in actions:
+        if action.operation is Operation.DELETE:
+            for dependency in action.after:
+                found.setdefault(dependency.id, []).append(action.id)
+    return found

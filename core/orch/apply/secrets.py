@@ -1,0 +1,130 @@
+"""Secrets on their way: versions when a plan is made, values right before they are sent."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import re
+from contextlib import suppress
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from orch.errors import Conflict, OrchError, StalePlan, UsageFault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from orch.apply.redact import Redactor
+    from orch.backend.contract import SecretProvider, Store
+
+KEY_RECORD = "key"
+KEY_BYTES = 32
+VERSION_LENGTH = 16
+"""Hexadecimal digits of a keyed hash that are kept: 64 bits, short enough for a name."""
+_FIT_FOR_A_NAME = re.compile(r"[A-Za-z0-9]{1,24}")
+
+
+class SecretReader:
+    """Reads secrets from their providers; whatever it read is unlearnt by no redactor."""
+
+    def __init__(
+        self,
+        providers: Mapping[str, SecretProvider],
+        base: Path,
+        store: Store,
+        redactor: Redactor,
+    ) -> None:
+        self._providers, self._base = providers, base
+        self._store, self._redactor = store, redactor
+        self._key: bytes | None = None
+
+    def versions(
+        self, sources: Mapping[str, Mapping[str, Any]], names: Iterable[str]
+    ) -> dict[str, str]:
+        """The version of each named secret that is not external.
+
+        It is the provider's own, else a keyed hash of the value under a key that the target
+        keeps. Raises UsageFault when a secret can't be read.
+        """
+        return {
+            name: self._version(name, sources[name])
+            for name in names
+            if name in sources and not sources[name].get("external")
+        }
+
+    def values(
+        self,
+        sources: Mapping[str, Mapping[str, Any]],
+        names: Iterable[str],
+        versions: Mapping[str, str],
+    ) -> dict[str, str]:
+        """The values of the named secrets. Raises StalePlan when one changed since the plan."""
+        found = {}
+        for name in names:
+            if name not in sources or sources[name].get("external"):
+                continue
+            if self._version(name, sources[name]) != versions.get(name):
+                raise StalePlan(
+                    f"the secret {name!r} changed since the plan was made",
+                    mend="make the plan again",
+                )
+            found[name] = self._read(name, sources[name])
+        return found
+
+    def _version(self, name: str, source: Mapping[str, Any]) -> str:
+        own = self._ask("version", name, source)
+        if own is None:
+            return self._keyed(name, self._read(name, source))
+        return own if _FIT_FOR_A_NAME.fullmatch(own) else self._keyed(name, own)
+
+    def _read(self, name: str, source: Mapping[str, Any]) -> str:
+        value: str = self._ask("read", name, source)
+        self._redactor.learn((value,))
+        return value
+
+    def _ask(self, verb: str, name: str, source: Mapping[str, Any]) -> Any:
+        provider = self._provider(name, source)
+        try:
+            return getattr(provider, verb)(name, source, self._base)
+        except OrchError:
+            raise
+        except Exception as fault:  # noqa: BLE001
+            # The text of a foreign fault may hold the value; its name is all that is passed on.
+            kind = type(fault).__name__
+            raise UsageFault(
+                f"the provider {provider.name!r} failed with {kind}",
+                place=f"secrets.{name}",
+                mend="check that the provider can read it",
+            ) from None
+
+    def _provider(self, name: str, source: Mapping[str, Any]) -> SecretProvider:
+        wanted = str(source.get("provider"))
+        if wanted in self._providers:
+            return self._providers[wanted]
+        near = get_close_matches(wanted, self._providers, 1)
+        known = ", ".join(sorted(self._providers)) or "none is installed"
+        raise UsageFault(
+            f"there is no secret provider {wanted!r}",
+            place=f"secrets.{name}.provider",
+            mend=f"did you mean {near[0]}?" if near else f"choose one of: {known}",
+        )
+
+    def _keyed(self, name: str, value: str) -> str:
+        text = f"{name}\0{value}".encode()
+        return hmac.new(self._the_key(), text, hashlib.sha256).hexdigest()[:VERSION_LENGTH]
+
+    def _the_key(self) -> bytes:
+        if self._key is None:
+            self._key = _kept_key(self._store)
+        return self._key
+
+
+def _kept_key(store: Store) -> bytes:
+    """The target's key for hashes of secrets, made by whoever needs it first."""
+    with suppress(KeyError):
+        return store.read(KEY_RECORD)
+    with suppress(Conflict):
+        store.create(KEY_RECORD, os.urandom(KEY_BYTES))
+    return store.read(KEY_RECORD)

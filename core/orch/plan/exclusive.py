@@ -1,0 +1,58 @@
+"""Values that no two objects may hold at once, such as a published port: who lets go goes first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from orch.plan.diff import patterns_of
+from orch.types import Dependency, Operation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from orch.backend.capabilities import Capabilities
+    from orch.types import Action
+
+
+def free_first(actions: Sequence[Action], capabilities: Capabilities) -> Sequence[Action]:
+    """Let steps that take an exclusive value wait for the deletions that give it back."""
+    patterns = capabilities.limits.get("exclusive", ())
+    going = [a for a in actions if a.operation is Operation.DELETE and a.before is not None]
+    if not patterns or not going:
+        return actions
+    freed: dict[tuple[str, Any], str] = {}
+    for action in going:
+        body = action.before.body if action.before else {}
+        freed.update((held, action.id) for held in _held(action.kind, body, patterns))
+    return [_after_those_freeing(action, freed, patterns) for action in actions]
+
+
+def _after_those_freeing(
+    action: Action, freed: dict[tuple[str, Any], str], patterns: Sequence[str]
+) -> Action:
+    if action.operation in (Operation.DELETE, Operation.NOOP) or action.body is None:
+        return action
+    givers = {freed[held] for held in _held(action.kind, action.body, patterns) if held in freed}
+    waits = tuple(Dependency(id_) for id_ in sorted(givers))
+    return replace(action, after=(*action.after, *waits)) if waits else action
+
+
+def _held(kind: str, body: Any, patterns: Sequence[str]) -> Iterator[tuple[str, Any]]:
+    for text, path in patterns_of(patterns, kind):
+        for value in _values(body, path):
+            yield text, value
+
+
+def _values(body: Any, path: tuple[str, ...]) -> Iterator[Any]:
+    if not path:
+        if isinstance(body, str | int):
+            yield body
+        return
+    key, rest = path[0], path[1:]
+    if isinstance(body, dict):
+        below = list(body.values()) if key == "*" else [body[key]] if key in body else []
+    else:
+        below = list(body) if key == "*" and isinstance(body, list | tuple) else []
+    for value in below:
+        yield from _values(value, rest)

@@ -1,0 +1,139 @@
+"""Making a plan: a step for each object, in an order that honours every dependency."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from orch.backend.capabilities import Capabilities
+from orch.frozen import EMPTY
+from orch.load.source import document_of
+from orch.plan.exclusive import free_first
+from orch.plan.graph import deletions_in_reverse, in_order
+from orch.plan.merge import Merger, inventory_of
+from orch.plan.only import merged_document, narrowed
+from orch.plan.steps import Basis, digest, orphan_step, wanted_step
+from orch.types import Operation, Plan, Severity, render_path
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from orch.spec.application import Application
+    from orch.types import Action, Diagnostic, Instance, Manifest, Release, Snapshot
+
+NO_LIMITS = Capabilities(EMPTY)
+
+
+def make_plan(
+    instance: Instance,
+    backend_name: str,
+    app: Application | None,
+    manifest: Manifest,
+    snapshot: Snapshot,
+    predicted: Snapshot,
+    last: Release | None,
+    versions: Mapping[str, str],
+    *,
+    only: Collection[str] = (),
+    prune: bool = True,
+    destroy_volumes: bool = False,
+    capabilities: Capabilities = NO_LIMITS,
+    held: Collection[str] = (),
+    reason: str = "deploy",
+) -> Plan:
+    """Everything that must be done so that what is wanted is there, and nothing else of ours.
+
+    `last` is the newest release, its inventory widened by those of cut-off ones. Without an app
+    the plan's document is empty: everything goes. `only` narrows it to these services and jobs
+    and what they need, and prunes nothing. Raises Refused for an object that is not ours.
+    """
+    basis = Basis(
+        instance, snapshot, predicted, capabilities, inventory_of(last), Merger(capabilities), held
+    )
+    actions = [wanted_step(resource, basis) for resource in manifest.resources]
+    document: Mapping[str, Any] = document_of(app) if app is not None else {}
+    if only:
+        actions = narrowed(actions, only, basis.inventory)
+        document = merged_document(document, last.document if last else {}, actions, only)
+    actions += orphans(manifest, basis, prune=prune and not only, destroy=destroy_volumes)
+    base = last.number if last else 0
+    return finished(
+        Plan(
+            instance,
+            backend_name,
+            in_order(free_first(actions, capabilities)),
+            document,
+            base + 1,
+            "",
+            versions,
+            warnings=_warnings(snapshot.problems, predicted),
+            notes=(*manifest.notes, *_notes(actions, last, reason)),
+            base_revision=base,
+            reason=reason,
+        )
+    )
+
+
+def orphans(manifest: Manifest, basis: Basis, *, prune: bool, destroy: bool) -> list[Action]:
+    """Steps for what is ours and in the manifest no more."""
+    wanted = {resource.id for resource in manifest.resources}
+    running = {resource.kind for resource in manifest.resources if resource.rollout}
+    found = [
+        orphan_step(live, basis, prune=prune, destroy=destroy, runs=live.kind in running)
+        for id_, live in basis.snapshot.objects.items()
+        if id_ not in wanted
+    ]
+    steps = [step for step in found if step is not None]
+    going = [step for step in steps if step.operation is Operation.DELETE]
+    kept = [step for step in steps if step.operation is not Operation.DELETE]
+    return kept + deletions_in_reverse(going, basis.inventory)
+
+
+def finished(plan: Plan) -> Plan:
+    """A plan with its instance, its revision and its digest written where they belong."""
+    actions = tuple(
+        replace(action, instance=plan.instance, revision=plan.revision)
+        if action.operation is not Operation.NOOP
+        else action
+        for action in plan.actions
+    )
+    return replace(
+        plan, actions=actions, summary=summarised(actions), fingerprint=_fingerprint(plan, actions)
+    )
+
+
+def _fingerprint(plan: Plan, actions: Sequence[Action]) -> str:
+    steps = [
+        (a.operation, a.id, a.name, a.fingerprint, digest(a.body))
+        for a in actions
+        if a.operation is not Operation.NOOP
+    ]
+    return digest(
+        (str(plan.instance), plan.backend, plan.base_revision, plan.reason, plan.versions, steps)
+    )
+
+
+def summarised(actions: Iterable[Action]) -> str:
+    """How many objects each operation touches, in one line."""
+    counts = Counter(action.operation for action in actions)
+    unchanged = counts.pop(Operation.NOOP, 0)
+    parts = [f"{counts[operation]} to {operation}" for operation in Operation if counts[operation]]
+    return ", ".join((*parts, f"{unchanged} unchanged")) if parts else "nothing to do"
+
+
+def _warnings(problems: Iterable[Diagnostic], predicted: Snapshot) -> tuple[Diagnostic, ...]:
+    mild = [problem for problem in problems if problem.severity is Severity.WARNING]
+    return (*mild, *predicted.facts.get("unverified", ()))
+
+
+def _notes(actions: Iterable[Action], last: Release | None, reason: str) -> list[str]:
+    if last is None or not last.reason.startswith("scale ") or reason != "deploy":
+        return []
+    scaled = {size.partition("=")[0] for size in last.reason.split()[1:]}
+    return [
+        f"{action.id} was scaled by hand ({last.reason}, release {last.number}); this takes back: "
+        + ", ".join(render_path(change.path) for change in action.changes)
+        for action in actions
+        if action.operation is Operation.UPDATE and action.id.rpartition("/")[2] in scaled
+    ]
