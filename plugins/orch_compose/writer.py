@@ -1,0 +1,193 @@
+"""The document in the making: what is put there is carried, and all else is lost."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from orch.spec.consequence import consequence_of
+from orch.types import (
+    Consequence,
+    Fidelity,
+    FieldPath,
+    Ledger,
+    LedgerEntry,
+    Place,
+    render_path,
+)
+from orch_compose.item import Item, Way
+from orch_compose.losses import Loss, loss_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from orch.types import Key
+
+_ABSENT: Any = object()
+
+
+class Writer:
+    """Puts items into an `orch/v1` document and notes where each came from."""
+
+    def __init__(self) -> None:
+        self.document: dict[str, Any] = {"apiVersion": "orch/v1"}
+        self.places: dict[FieldPath, Place] = {}
+
+    def put(
+        self,
+        path: FieldPath,
+        item: Item | None,
+        value: Any = _ABSENT,
+        *,
+        outcome: Fidelity = Fidelity.NATIVE,
+        reason: str = "",
+        mend: str = "",
+        consequence: Consequence | None = None,
+    ) -> None:
+        """Write an item at a path of the document; without `value` its own value.
+
+        An item of None writes nothing. Everything below the item is carried.
+        """
+        if item is None or (item.value is None and value is _ABSENT):
+            return
+        _assign(self.document, path, item.plain() if value is _ABSENT else value)
+        self._place(path, item)
+        item.carry(Way(outcome, render_path(path), reason, mend, consequence))
+
+    def put_each(self, path: FieldPath, items: Item | None, **how: Any) -> None:
+        """Write a list or a mapping member by member, so that each has its own row and place."""
+        if items is None:
+            return
+        if isinstance(items.value, dict):
+            for key, item in items.items():
+                self.put((*path, key), item, **how)
+            return
+        for index, item in enumerate(items):
+            self.put((*path, index), item, **how)
+
+    def set(self, path: FieldPath, value: Any, item: Item) -> None:
+        """Write something that an item brings about without saying it."""
+        _assign(self.document, path, value)
+        self._place(path, item)
+
+    def say(self, path: FieldPath, item: Item | None) -> None:
+        """Note the place of a part that is a mapping or a list."""
+        if item is not None:
+            self._place(path, item)
+
+    def lose(
+        self,
+        item: Item | None,
+        reason: str,
+        mend: str = "",
+        consequence: Consequence | None = None,
+    ) -> None:
+        """Say why something has no effect."""
+        if item is not None:
+            item.carry(Way(Fidelity.LOST, "", reason, mend, consequence))
+
+    def lose_as(self, item: Item | None, *keys: str) -> None:
+        """Lose what a short form says, for the reason that its long form's key has."""
+        loss = loss_of(keys)
+        self.lose(item, loss.reason, loss.mend, loss.consequence)
+
+    def note(
+        self,
+        path: FieldPath,
+        item: Item | None,
+        outcome: Fidelity = Fidelity.NATIVE,
+        reason: str = "",
+        consequence: Consequence | None = None,
+    ) -> None:
+        """Account for an item by something that is written already."""
+        if item is not None:
+            item.carry(Way(outcome, render_path(path), reason, "", consequence))
+
+    def has(self, path: FieldPath) -> bool:
+        """Whether something is written at a path."""
+        return self.get(path) is not None
+
+    def get(self, path: FieldPath) -> Any:
+        """What is written at a path, None when nothing is."""
+        found: Any = self.document
+        for key in path:
+            try:
+                found = found[key]
+            except (KeyError, IndexError, TypeError):
+                return None
+        return found
+
+    def _place(self, path: FieldPath, item: Item) -> None:
+        for depth in range(1, len(path)):
+            self.places.setdefault(path[:depth], item.key_place)
+        self.places[path] = item.place
+        if isinstance(item.value, dict):
+            for key, member in item.items():
+                self._place((*path, key), member)
+        for index, member in enumerate(item):
+            self._place((*path, index), member)
+
+
+def _assign(document: Any, path: FieldPath, value: Any) -> None:
+    target = document
+    for key, following in zip(path, path[1:], strict=False):
+        target = _step(target, key, [] if isinstance(following, int) else {})
+    last = path[-1]
+    if isinstance(last, int) and last == len(target):
+        target.append(value)
+    else:
+        target[last] = value
+
+
+def _step(target: Any, key: Key, empty: Any) -> Any:
+    if isinstance(key, str):
+        return target.setdefault(key, empty)
+    if key == len(target):
+        target.append(empty)
+    return target[key]
+
+
+def settle(model: Item) -> None:
+    """Mark what nobody put anywhere: in the merged model first, leaf by leaf."""
+    for leaf in model.leaves():
+        if not leaf.ways and leaf.origin is not leaf:
+            leaf.origin.ways.append(_lost(leaf.origin))
+
+
+def _lost(leaf: Item) -> Way:
+    if leaf.value is None:
+        return Way(Fidelity.LOST, "", "nothing is said there", "remove it", Consequence.COSMETIC)
+    loss: Loss = loss_of(leaf.path)
+    return Way(Fidelity.LOST, "", loss.reason, loss.mend, loss.consequence)
+
+
+def make_ledger(leaves: Sequence[Item], further: Sequence[LedgerEntry] = ()) -> Ledger:
+    """One row for every leaf that was read; `further` are rows of their own."""
+    rows = tuple(_row(leaf) for leaf in leaves)
+    notable = tuple(row for row in rows if row.outcome is not Fidelity.NATIVE)
+    return Ledger((*notable, *further), partial(_native, rows))
+
+
+def _native(rows: Sequence[LedgerEntry]) -> Iterator[LedgerEntry]:
+    return (row for row in rows if row.outcome is Fidelity.NATIVE)
+
+
+def _row(leaf: Item) -> LedgerEntry:
+    ways = leaf.ways or [_untold(leaf)]
+    worst = max(ways, key=lambda way: way.outcome.rank)
+    outputs = tuple(dict.fromkeys(way.output for way in ways if way.output))
+    consequence = worst.consequence or _consequence(leaf)
+    return LedgerEntry(
+        leaf.path, worst.outcome, consequence, outputs, worst.reason, worst.mend, leaf.place
+    )
+
+
+def _untold(leaf: Item) -> Way:
+    if leaf.replaced_by is None:
+        return _lost(leaf)
+    reason = f"overridden at {leaf.replaced_by}"
+    return Way(Fidelity.NATIVE, render_path(leaf.path), reason)
+
+
+def _consequence(leaf: Item) -> Consequence:
+    return loss_of(leaf.path).consequence or consequence_of(leaf.path)
