@@ -28,7 +28,7 @@ def carry_out(connection: Connection, plan: Plan, rollout: RolloutChoice, form: 
     if form != "stream":
         out.show(plan_report(plan), out.stderr)
     agree_to_destroy(connection, plan, yes=rollout.yes)
-    failures = Failures(connection.backend, connection.instance)
+    failures = Failures(connection)
     view = view_for(out, form, plan.pending)
     outcome = _watched(connection, plan, rollout, view, failures)
     _tell(connection, outcome, failures, form)

@@ -48,14 +48,18 @@ class Verb(click.Command):
                     formatter.write(f"{' ' * formatter.current_indent}{example}\n")
 
 
-def verb(*examples: str, name: str | None = None) -> Callable[[Callable[..., Any]], Verb]:
-    """Make a function a verb; its docstring is the help and its examples stand at the end."""
-    return click.command(
-        name=name,
-        cls=Verb,
-        examples=examples,
-        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    )
+def verb(*examples: str) -> Callable[[Callable[..., Any]], Verb]:
+    """Make a function a verb: named as its file, its docstring the help, examples at the end."""
+
+    def decorate(function: Callable[..., Any]) -> Verb:
+        return click.command(
+            name=function.__module__.rpartition(".")[2].rstrip("_"),
+            cls=Verb,
+            examples=examples,
+            context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+        )(function)
+
+    return decorate
 
 
 def option(*names: str, **settings: Any) -> Callable[[F], F]:

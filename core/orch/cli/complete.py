@@ -45,7 +45,7 @@ def _names(ctx: click.Context, part: str) -> list[str]:
     names: dict[str, None] = {}
     for path in _files(ctx):
         try:
-            document = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)  # noqa: S506
+            document = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
             names.update(dict.fromkeys(document[part]))
         except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
             continue

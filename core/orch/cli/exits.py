@@ -20,7 +20,10 @@ ROLLED_BACK, FAILED, TIMED_OUT, STALE, UNREACHABLE, INTERRUPTED = 5, 6, 7, 8, 9,
 TABLE = (
     ExitCode(OK, "done", "Done, or there was nothing to do.", ""),
     ExitCode(
-        FAULT, "fault", "An unexpected fault.", "Run it again with --debug and report what it shows."
+        FAULT,
+        "fault",
+        "An unexpected fault.",
+        "Run it again with --debug and report what it shows.",
     ),
     ExitCode(
         USAGE, "usage", "The command line or the spec is wrong.", "Mend what the messages name."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,8 @@ from orch.types import EventKind
 
 if TYPE_CHECKING:
     from orch.backend.contract import Backend
-    from orch.types import Event, Instance, LogLine
+    from orch.cli.connect import Connection
+    from orch.types import Event, LogLine
 
 _TAIL = 10
 _MOST = 200
@@ -21,8 +23,10 @@ _MOST = 200
 class Failures:
     """Collects, as events pass, what failed and what it printed last."""
 
-    def __init__(self, backend: Backend, instance: Instance) -> None:
-        self._backend, self._instance = backend, instance
+    def __init__(self, connection: Connection) -> None:
+        self._backend: Backend = connection.backend
+        self._instance = connection.instance
+        self._redactor = connection.session.redactor
         self._lock = threading.Lock()
         self.logs: dict[str, list[LogLine]] = {}
         self.reasons: dict[str, str] = {}
@@ -46,7 +50,7 @@ class Failures:
             lines = list(islice(self._backend.logs(self._instance, query), _MOST))
         except (OrchError, OSError, RuntimeError):
             return []  # the failure itself is told; that its logs can't be read must not hide it
-        return _of_one_replica(lines)
+        return [replace(row, text=self._redactor.text(row.text)) for row in _of_one_replica(lines)]
 
 
 def _of_one_replica(lines: list[LogLine]) -> list[LogLine]:

@@ -22,7 +22,7 @@ class _Settings(Protocol):
     out: Out
 
 
-class Exit(Exception):  # noqa: N818  (it is no error)
+class Exit(Exception):
     """Ends a verb with a code, after it said all it had to say."""
 
     def __init__(self, code: int) -> None:
@@ -48,28 +48,30 @@ def _worth_a_traceback(fault: BaseException) -> bool:
 
 
 def _tell(fault: BaseException, out: Out) -> int:
+    code = exits.FAULT
     match fault:
         case Exit():
-            return fault.code
+            code = fault.code
         case SystemExit():
-            return fault.code if isinstance(fault.code, int) else exits.OK
+            code = fault.code if isinstance(fault.code, int) else exits.OK
         case BrokenPipeError():
-            return _leave_quietly()
+            code = _leave_quietly()
         case OrchError():
             tell_fault(fault, out)
-            return fault.exit_code
+            code = fault.exit_code
         case click.exceptions.Exit():
-            return fault.exit_code
+            code = fault.exit_code
         case click.ClickException():
-            return _tell_usage(fault, out)
+            code = _tell_usage(fault, out)
         case KeyboardInterrupt() | click.Abort():
             out.say("orch: interrupted; nothing more was done")
-            return exits.INTERRUPTED
+            code = exits.INTERRUPTED
         case OSError() if fault.filename is not None:
             out.say(f"orch: {fault.filename}: {fault.strerror}")
-            return exits.USAGE
+            code = exits.USAGE
         case _:
-            return _tell_unexpected(fault, out)
+            _tell_unexpected(fault, out)
+    return code
 
 
 def tell_fault(fault: OrchError, out: Out) -> None:
@@ -98,10 +100,9 @@ def _tell_usage(fault: click.ClickException, out: Out) -> int:
     return exits.USAGE
 
 
-def _tell_unexpected(fault: BaseException, out: Out) -> int:
+def _tell_unexpected(fault: BaseException, out: Out) -> None:
     out.say(f"orch: unexpected fault: {type(fault).__name__}: {fault}")
     out.say("  this is a defect of orch or of a plugin; --debug shows where it happened")
-    return exits.FAULT
 
 
 def _leave_quietly() -> int:

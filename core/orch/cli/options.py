@@ -57,7 +57,7 @@ class RolloutChoice:
     yes: bool = False
 
 
-class Pair(click.ParamType):
+class Pair(click.ParamType[tuple[str, str]]):
     """`KEY=VALUE` as a pair."""
 
     name = "KEY=VALUE"
@@ -74,7 +74,7 @@ class Pair(click.ParamType):
         return key, text
 
 
-class Seconds(click.ParamType):
+class Seconds(click.ParamType[float]):
     """A duration such as `90s`, `5m` or `1h30m`, as seconds."""
 
     name = "DURATION"
@@ -93,7 +93,7 @@ class Seconds(click.ParamType):
             self.fail(str(fault), param, ctx)
 
 
-class Moment(click.ParamType):
+class Moment(click.ParamType[float]):
     """A time: a duration before now, or ISO 8601; as seconds since the epoch."""
 
     name = "TIME"
@@ -216,6 +216,7 @@ def output_options(
 ) -> Callable[[Function], Function]:
     """In which form: `form` becomes one of FORMS, or `stream` for an event stream."""
     offered = forms or FORMS
+    names = ("-o", "--output") if short else ("--output",)
 
     def decorate(function: Function) -> Function:
         @wraps(function)
@@ -226,7 +227,7 @@ def output_options(
         told = "Print events as lines of JSON while it goes on." if stream else "As --output json."
         return _with(
             bundled,
-            option(*(("-o",) if short else ()), "--output", type=click.Choice(offered), default="text", heading=OUTPUT,
+            option(*names, type=click.Choice(offered), default="text", heading=OUTPUT,
                    help="Form of the result."),
             option("--json", "as_json", is_flag=True, heading=OUTPUT, help=told),
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orch.errors import Refused
+from orch.types import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from orch.backend.contract import Backend
     from orch.cli.connect import Connection
     from orch.load.source import Loaded
+    from orch.types import LedgerEntry
 
 
 def planned(
@@ -22,6 +24,7 @@ def planned(
     from orch.compile.levels import Level
 
     loaded = connection.spec
+    refuse_reading_losses(loaded, level)
     try:
         return connection.session.plan(
             loaded.app, level=Level(level), only=tuple(only), prune=prune
@@ -29,6 +32,30 @@ def planned(
     except Refused:
         refuse_with_places(connection.backend, loaded, level)
         raise
+
+
+def refuse_reading_losses(loaded: Loaded, level: str) -> None:
+    """Hold what a reader of another format could not carry over to the same level.
+
+    Raises Refused with the place of each such field.
+    """
+    from orch.compile.levels import Level, judge, refusal
+    from orch.types import Manifest
+
+    rows = reading_rows(loaded)
+    read = Manifest(loaded.app.name, "", (), Ledger(rows))
+    refused = judge(loaded.app, read, Level(level)).refused
+    if refused:
+        raise refusal(refused)
+
+
+def reading_rows(loaded: Loaded) -> tuple[LedgerEntry, ...]:
+    """What a reader of another format tells of the file, with places."""
+    from orch.cli.render.ledger import placed
+
+    if loaded.ledger is None:
+        return ()
+    return tuple(placed(entry, loaded.locate) for entry in loaded.ledger.notable)
 
 
 def refuse_with_places(backend: Backend, loaded: Loaded, level: str) -> None:

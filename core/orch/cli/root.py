@@ -18,11 +18,13 @@ if TYPE_CHECKING:
 class Root(click.Group):
     """A group that imports a verb's file only when the verb is called."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """Every verb, those of plugins too."""
         return [*SUMMARIES, *sorted(set(self._with_plugins()) - set(SUMMARIES))]
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(
+        self, ctx: click.Context, cmd_name: str  # noqa: ARG002
+    ) -> click.Command | None:
         """The verb of this name, a built-in one first."""
         if cmd_name in SUMMARIES:
             command: click.Command = import_module(module_of(cmd_name)).command
@@ -38,7 +40,9 @@ class Root(click.Group):
             raise click.UsageError(f"there is no command {name!r}{self._nearest(ctx, name)}", ctx)
         return super().resolve_command(ctx, args)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(
+        self, ctx: click.Context, formatter: click.HelpFormatter  # noqa: ARG002
+    ) -> None:
         """Write the verbs under their headings; no file of a built-in one is read."""
         sections = {heading: list(verbs.items()) for heading, verbs in VERBS.items()}
         offered = [

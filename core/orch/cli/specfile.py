@@ -11,19 +11,11 @@ from orch.errors import InvalidSpec, UsageFault
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from orch.backend.contract import Reader
     from orch.cli.options import SpecChoice
     from orch.cli.render.out import Out
     from orch.load.source import Loaded
 
-NAMES = (
-    "orch.yaml",
-    "orch.yml",
-    "orch.json",
-    "compose.yaml",
-    "compose.yml",
-    "docker-compose.yaml",
-    "docker-compose.yml",
-)
 OVERRIDES = {
     "compose.yaml": "compose.override.yaml",
     "compose.yml": "compose.override.yml",
@@ -34,7 +26,9 @@ OVERRIDES = {
 
 def found_here() -> tuple[Path, ...]:
     """The spec of the working directory, with Compose's override file; empty when none is here."""
-    for name in NAMES:
+    from orch.load.source import DEFAULT_FILES
+
+    for name in DEFAULT_FILES:
         if Path(name).is_file():
             override = OVERRIDES.get(name)
             more = (Path(override),) if override and Path(override).is_file() else ()
@@ -67,7 +61,7 @@ def read_spec(choice: SpecChoice) -> Loaded:
         variables=_variables(choice),
         settings=dict(choice.settings),
     )
-    return load(source, _readers(source.files, choice.format))
+    return load(source, _readers())
 
 
 def files_of(choice: SpecChoice) -> tuple[Path, ...]:
@@ -77,7 +71,7 @@ def files_of(choice: SpecChoice) -> tuple[Path, ...]:
         raise UsageFault(
             "there is no spec here",
             place=str(Path.cwd()),
-            mend=f"write {NAMES[0]}, or name a file with --file",
+            mend="write orch.yaml, or name a file with --file",
         )
     return files
 
@@ -87,7 +81,7 @@ def folder_of(choice: SpecChoice) -> Path:
     return choice.files[0].parent if choice.files else Path()
 
 
-def _readers(files: tuple[Path, ...], format_: str | None) -> Mapping[str, object]:
+def _readers() -> Mapping[str, Reader]:
     from orch.backend.discovery import installed
 
     return installed().readers

@@ -74,7 +74,7 @@ def _read(path: Path) -> dict[str, Target]:
     import yaml
 
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as fault:
@@ -83,6 +83,8 @@ def _read(path: Path) -> dict[str, Target]:
         mark = getattr(fault, "problem_mark", None)
         place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
         raise UsageFault("is not YAML", place=place, mend="mend the syntax here") from None
+    if document is None:
+        return {}
     if not isinstance(document, dict):
         mend = "write `prod: {backend: native, namespace: prod}`"
         raise UsageFault("is not a mapping of target names", place=str(path), mend=mend)

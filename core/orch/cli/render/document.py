@@ -147,7 +147,8 @@ def _entry(
         yield from _list(item, path, f"{indent}  ", comments)
     elif _is_block(item):
         yield f"{head} |{'' if item.endswith(chr(10)) else '-'}{tail}"
-        yield from (f"{indent}  {row}" if row else "" for row in item.removesuffix("\n").split("\n"))
+        rows = item.removesuffix("\n").split("\n")
+        yield from (f"{indent}  {row}" if row else "" for row in rows)
     else:
         yield f"{head} {_scalar(item)}{tail}"
 
@@ -177,4 +178,5 @@ def _scalar(value: Any) -> str:
         return value
     if isinstance(value, dict | list | tuple):
         return "{}" if isinstance(value, dict) else "[]"
-    return json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in text)

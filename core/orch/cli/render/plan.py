@@ -143,7 +143,8 @@ def _values(change: Change) -> tuple[Span, ...]:
 def _summary(plan: Plan) -> tuple[Span, ...]:
     counts = counted(plan.actions)
     if not plan.pending:
-        return (Span("Nothing to do: ", "good"), Span(f"{counts[Operation.NOOP]} objects are as "
-                "the spec says."))
+        same = counts[Operation.NOOP]
+        are = "1 object is" if same == 1 else f"{same} objects are"
+        return (Span("Nothing to do: ", "good"), Span(f"{are} as the spec says."))
     told_counts = ", ".join(f"{n} {_WORDS[kind]}" for kind, n in counts.items() if n)
     return (Span("Plan: ", "strong"), Span(f"{told_counts}."))

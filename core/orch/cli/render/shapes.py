@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, NotRequired
 
 from pydantic import ConfigDict, with_config
-from typing_extensions import NotRequired, TypedDict  # pydantic reads these before 3.12
+from typing_extensions import TypedDict  # pydantic reads these before 3.12
 
 VERSION: Literal[1] = 1
 _closed = with_config(ConfigDict(extra="forbid"))

@@ -52,6 +52,7 @@ def command(
     """Print what a backend makes of a spec, and what became of every field."""
     from orch.backend.discovery import installed
     from orch.cli.connect import target_of
+    from orch.cli.planning import reading_rows, refuse_reading_losses
     from orch.cli.specfile import load_spec
     from orch.compile.compile import Level, compile_app, judge
     from orch.compile.levels import refusal
@@ -63,8 +64,13 @@ def command(
         manifest = compile_app(backend, loaded.app)
     finally:
         backend.close()
-    rows = rows_of(manifest.ledger, loaded.locate, every=every, positions=positions)
-    settings.out.result(_report(manifest, rows, every=every), machine.manifest(manifest, rows), form)
+    rows = [
+        *reading_rows(loaded),
+        *rows_of(manifest.ledger, loaded.locate, every=every, positions=positions),
+    ]
+    report = _report(manifest, rows, every=every)
+    settings.out.result(report, machine.manifest(manifest, rows), form)
+    refuse_reading_losses(loaded, level)
     judgement = judge(loaded.app, manifest, Level(level))
     if judgement.refused:
         placed = {row.path: row for row in rows}

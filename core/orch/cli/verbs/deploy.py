@@ -68,10 +68,12 @@ def command(
 
 
 def _tell_losses(connection: Connection, made: Planned) -> None:
+    from orch.cli.planning import reading_rows
     from orch.cli.render.ledger import add_ledger, rows_of
     from orch.cli.render.report import Report
 
     report = Report()
-    rows = rows_of(made.manifest.ledger, connection.spec.locate)
+    loaded = connection.spec
+    rows = [*reading_rows(loaded), *rows_of(made.manifest.ledger, loaded.locate)]
     add_ledger(report, rows, title="What this target does not hold as the spec says")
     connection.out.show(report, connection.out.stderr)

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     "orch exec db pg_dump shop > shop.sql",
     "orch exec --replica 1 web -- ps -ef",
     "tar c . | orch exec web tar x -C /srv",
-    name="exec",
 )
 @click.argument("service", shell_complete=complete_services)
 @click.argument("command_line", nargs=-1, required=True, metavar="COMMAND [ARG]...",
@@ -52,7 +51,6 @@ def command(
     """
     from orch.backend.contract import SupportsExec
     from orch.cli.connect import connected_by_name, known_services
-    from orch.cli.raw import raw_terminal
 
     with connected_by_name(target, spec, settings.out) as connection:
         backend = connection.backend
@@ -61,10 +59,9 @@ def command(
         known_services(connection, [service])
         chosen = _choose(connection, service, replica)
         terminal = _wants_terminal(tty)
-        with raw_terminal(wanted=terminal):
-            return backend.exec(
-                connection.instance, service, chosen.id, command_line, tty=terminal
-            )
+        return backend.exec(
+            connection.instance, service, chosen.id, command_line, tty=terminal
+        )
 
 
 command.allow_interspersed_args = False

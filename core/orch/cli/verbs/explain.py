@@ -93,7 +93,7 @@ def _shape(field: SpecField, support: dict[str, Capabilities]) -> FieldShape:
     ]
     return {
         "path": field.path,
-        "type": field.type,
+        "type": field.shape.words,
         "default": field.default,
         "required": field.required,
         "description": field.description,

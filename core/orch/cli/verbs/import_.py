@@ -17,14 +17,15 @@ from orch.errors import UsageFault
 
 if TYPE_CHECKING:
     from orch.backend.contract import Reader, Reading
+    from orch.cli.render.shapes import ImportShape
     from orch.cli.root import Settings
+    from orch.types import LedgerEntry
 
 
 @verb(
     "orch import compose.yaml > orch.yaml",
     "orch import compose.yaml compose.prod.yaml -o orch.yaml",
     "orch import compose.yaml --output json",
-    name="import",
 )
 @click.argument("files", nargs=-1, required=True, type=FILE)
 @option("--format", "format_", metavar="NAME", help="Format of the files, when it can't be told.")
@@ -103,7 +104,7 @@ def _write(path: Path, text: str, *, force: bool) -> None:
         raise UsageFault("is there already", place=str(path), mend=mend) from None
 
 
-def _tell_ledger(settings: Settings, rows: list[machine.LedgerEntry], *, every: bool) -> None:
+def _tell_ledger(settings: Settings, rows: list[LedgerEntry], *, every: bool) -> None:
     from orch.types import Fidelity
 
     report = Report()
@@ -115,8 +116,8 @@ def _tell_ledger(settings: Settings, rows: list[machine.LedgerEntry], *, every: 
 
 
 def _shape(
-    files: tuple[Path, ...], reader: Reader, reading: Reading, rows: list[machine.LedgerEntry]
-) -> machine.shapes.ImportShape:
+    files: tuple[Path, ...], reader: Reader, reading: Reading, rows: list[LedgerEntry]
+) -> ImportShape:
     return {
         "version": 1,
         "files": [str(path) for path in files],

@@ -63,12 +63,15 @@ def command(
 ) -> None:
     """Show what a deploy would do, field by field, and change nothing."""
     from orch.cli.connect import connected_by_spec
-    from orch.cli.planning import planned
+    from orch.cli.planning import planned, reading_rows
 
     with connected_by_spec(target, spec, settings.out) as connection:
         made = planned(connection, level, only=only, prune=prune)
-        locate = connection.spec.locate
-    rows = rows_of(made.manifest.ledger, locate, every=every, positions=positions)
+        loaded = connection.spec
+    rows = [
+        *reading_rows(loaded),
+        *rows_of(made.manifest.ledger, loaded.locate, every=every, positions=positions),
+    ]
     report = plan_report(made.plan, unchanged=every)
     add_ledger(report, rows, title="What this target does not hold as the spec says")
     settings.out.result(report, machine.plan(made.plan, rows), form)

@@ -19,6 +19,7 @@ from orch.errors import InvalidSpec
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from orch.cli.render.shapes import ValidateShape
     from orch.cli.root import Settings
     from orch.load.source import Loaded
     from orch.types import Diagnostic
@@ -62,7 +63,7 @@ def _report(files: list[str], loaded: Loaded) -> Report:
 
 def _shape(
     files: list[str], loaded: Loaded | None, diagnostics: Sequence[Diagnostic]
-) -> machine.shapes.ValidateShape:
+) -> ValidateShape:
     return {
         "version": 1,
         "valid": loaded is not None,
