@@ -150,10 +150,16 @@ def _same(value: Any) -> Any:
     return value
 
 
+# Scalars are told apart here and not by their writer: a call for each is half of all the time.
+_SCALARS = frozenset((str, int, bool, float, type(None)))
+
+
 def _write_model(value: Any) -> dict[str, Any]:
-    written = value.model_fields_set
+    written = value.__pydantic_fields_set__
     return {
-        key.removesuffix("_"): _writer(_kind(item))(item)
+        key if key != "from_" else "from": item
+        if (kind := _kind(item)) in _SCALARS
+        else _writer(kind)(item)
         for key, item in value.__dict__.items()
         if key in written
     }
@@ -169,11 +175,14 @@ def _write_config(value: Config) -> dict[str, Any]:
 
 
 def _write_map(value: Any) -> dict[str, Any]:
-    return {key: _writer(_kind(item))(item) for key, item in value.items()}
+    return {
+        key: item if (kind := _kind(item)) in _SCALARS else _writer(kind)(item)
+        for key, item in value.items()
+    }
 
 
 def _write_list(value: Any) -> list[Any]:
-    return [_writer(_kind(item))(item) for item in value]
+    return [item if (kind := _kind(item)) in _SCALARS else _writer(kind)(item) for item in value]
 
 
 @cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import sys
 from functools import cache
@@ -172,6 +171,8 @@ def _is_one_list(text: str) -> bool:
 
 
 def _json(text: str, name: str) -> list[Any]:
+    import json
+
     try:
         return [json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)]
     except json.JSONDecodeError as fault:

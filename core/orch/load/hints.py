@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from orch.spec.container import FileMount, Mount, Port
@@ -42,6 +40,8 @@ _PORT = re.compile(r"(?:(?:([\d.]+):)?(\d+):)?(\d+)(?:/(tcp|udp|sctp))?")
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """The known word that was probably meant, empty when none is near."""
+    from difflib import get_close_matches
+
     names = list(known)
     exact = [name for name in names if name.casefold() == word.casefold()]
     return next(iter(exact or get_close_matches(word, names, 1, 0.7)), "")
@@ -128,6 +128,8 @@ _BOOLEANS = {
 
 
 def _words(text: str) -> list[str]:
+    import shlex
+
     try:
         return shlex.split(text)
     except ValueError:

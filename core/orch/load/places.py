@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from orch.frozen import EMPTY
 from orch.load.files import STDIN, shown
-from orch.load.positions import Positions
 from orch.types import Place
 
 if TYPE_CHECKING:
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orch.load.merge import Merged
+    from orch.load.positions import Positions
     from orch.types import FieldPath
 
 
@@ -35,6 +35,8 @@ class Layer:
 
     @cached_property
     def _positions(self) -> Positions:
+        from orch.load.positions import Positions
+
         return Positions(self.text, self.name)
 
     def place(self, path: FieldPath, *, value: bool = False) -> Place:
@@ -60,6 +62,10 @@ class Origins:
     def chosen(self, merged: Merged, section: FieldPath) -> None:
         """An environment's section of the document was laid over the whole."""
         self._environment = merged, section
+
+    def mentions(self, text: str) -> bool:
+        """Whether a layer may hold this text; one that a reader made may hold any."""
+        return any(not layer.text or text in layer.text for layer in self._layers)
 
     def place(self, path: FieldPath, *, value: bool = False) -> Place:
         """Where the author wrote this key, or this value."""

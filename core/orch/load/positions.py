@@ -13,6 +13,7 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from orch.errors import InvalidSpec
+from orch.load.scalars import scalar_of
 from orch.types import Diagnostic, Place
 
 if TYPE_CHECKING:
@@ -25,13 +26,6 @@ _TAG = "tag:yaml.org,2002:"
 _PLAIN = "plain"
 """Our own tag for a scalar without quotes and tag, so that PyYAML applies no rule of YAML 1.1."""
 _MAX_PARTS = 1_000_000
-_NULL = frozenset(("", "~", "null", "Null", "NULL"))
-_TRUE, _FALSE = frozenset(("true", "True", "TRUE")), frozenset(("false", "False", "FALSE"))
-_INT = re.compile(r"[-+]?[0-9]+")
-_OCTAL, _HEX = re.compile(r"0o[0-7]+"), re.compile(r"0x[0-9a-fA-F]+")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
-_INF = re.compile(r"([-+]?)\.(?:inf|Inf|INF)")
-_NAN = frozenset((".nan", ".NaN", ".NAN"))
 _TYPES: dict[str, type] = {
     _TAG + "int": int,
     _TAG + "float": float,
@@ -43,28 +37,6 @@ _KNOWN_TAGS = frozenset((_PLAIN, *_TYPES, _TAG + "str", _TAG + "map", _TAG + "se
 
 class _Loader(_Base):  # type: ignore[misc]
     yaml_implicit_resolvers: ClassVar[dict[Any, Any]] = {None: [(_PLAIN, re.compile(""))]}
-
-
-def scalar_of(text: str) -> Any:
-    """What a plain scalar means: null, a boolean, a number or text."""
-    if text in _NULL:
-        return None
-    if text in _TRUE or text in _FALSE:
-        return text in _TRUE
-    if _INT.fullmatch(text):
-        return int(text)
-    if _OCTAL.fullmatch(text) or _HEX.fullmatch(text):
-        return int(text, 0)
-    return _float_of(text)
-
-
-def _float_of(text: str) -> Any:
-    if _FLOAT.fullmatch(text):
-        return float(text)
-    infinite = _INF.fullmatch(text)
-    if infinite:
-        return float(f"{infinite[1]}inf")
-    return float("nan") if text in _NAN else text
 
 
 def _documents(text: str) -> Iterator[Node]:

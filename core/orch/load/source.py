@@ -23,8 +23,8 @@ from orch.load.hints import nearest
 from orch.load.interpolate import escape, interpolate
 from orch.load.merge import merge
 from orch.load.places import Layer, Origins
-from orch.load.positions import scalar_of
 from orch.load.resolve import resolve
+from orch.load.scalars import scalar_of
 from orch.spec.shape import shape_at
 from orch.types import Diagnostic, FieldPath, Place, Severity
 
@@ -182,7 +182,7 @@ class _Loading:
     def _interpolated(
         self, tree: dict[str, Any], variables: Mapping[str, str]
     ) -> tuple[dict[str, Any], tuple[FieldPath, ...]]:
-        if self._foreign:
+        if self._foreign or not self._origins.mentions("$"):
             return tree, ()
         done = interpolate(tree, variables)
         self._found += (self._placed(d, value=True) for d in done.diagnostics)
