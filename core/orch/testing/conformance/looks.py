@@ -1,0 +1,113 @@
+"""Logs, commands in replicas, events, figures, and reasons."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from orch.backend.contract import (
+    LogQuery,
+    SupportsEvents,
+    SupportsExec,
+    SupportsLogs,
+    SupportsMetrics,
+    SupportsWhy,
+)
+from orch.testing.conformance.trial import Cases, Trial, needs
+
+if TYPE_CHECKING:
+    import pytest
+
+
+class LookCases(Cases):
+    """What can be seen of something that runs."""
+
+    @needs("logs")
+    def test_logs_of_every_replica_can_be_read(self, trial: Trial) -> None:
+        assert isinstance(trial.backend, SupportsLogs)
+        trial.deployed(trial.web("one", replicas=2))
+        lines = trial.eventually("two lines", lambda: self._lines(trial, two=2))
+        assert {line.text for line in lines} == {"serving one"}
+        assert len({line.replica for line in lines}) == 2
+        assert all(line.service == "web" and line.time > 0 for line in lines)
+
+    @staticmethod
+    def _lines(trial: Trial, two: int) -> list[Any]:
+        lines = list(trial.backend.logs(trial.instance, LogQuery()))  # type: ignore[attr-defined]
+        return lines if len(lines) >= two else []
+
+    @needs("logs")
+    def test_logs_are_chosen_by_tail_and_time(self, trial: Trial) -> None:
+        talker = trial.shell("for i in 1 2 3 4 5; do echo line $i; done; sleep 600")
+        trial.deployed({"services": {"talk": talker}})
+        lines = trial.eventually("five lines", lambda: self._lines(trial, two=5))
+        assert [line.text for line in lines] == [f"line {n}" for n in range(1, 6)]
+        assert [line.text for line in self._query(trial, LogQuery(tail=2))] == ["line 4", "line 5"]
+        later = LogQuery(since=lines[-1].time + 60)
+        assert self._query(trial, later) == []
+        assert self._query(trial, LogQuery(services=("talk",), tail=1))[0].text == "line 5"
+
+    @staticmethod
+    def _query(trial: Trial, query: LogQuery) -> list[Any]:
+        return list(trial.backend.logs(trial.instance, query))  # type: ignore[attr-defined]
+
+    @needs("logs")
+    def test_logs_are_followed(self, trial: Trial) -> None:
+        trial.deployed({"services": {"talk": trial.shell("while :; do echo more; sleep 1; done")}})
+        seen: list[str] = []
+        enough = threading.Event()
+
+        def follow() -> None:
+            for line in trial.backend.logs(  # type: ignore[attr-defined]
+                trial.instance, LogQuery(follow=True)
+            ):
+                seen.append(line.text)
+                if len(seen) >= 4:
+                    enough.set()
+                    return
+
+        threading.Thread(target=follow, daemon=True).start()
+        assert enough.wait(30), seen
+
+    @needs("exec")
+    def test_a_command_runs_in_a_replica(
+        self, trial: Trial, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        assert isinstance(trial.backend, SupportsExec)
+        trial.deployed(trial.web("one"))
+        command = ["sh", "-c", 'echo "text $TEXT"; echo wrong >&2; exit 7']
+        replica = trial.service().replicas[0].id
+        code = trial.backend.exec(trial.instance, "web", replica, command, tty=False)
+        assert code == 7
+        said = capfd.readouterr()
+        assert (said.out, said.err) == ("text one\n", "wrong\n")
+
+    @needs("events")
+    def test_events_tell_what_happened(self, trial: Trial) -> None:
+        assert isinstance(trial.backend, SupportsEvents)
+        trial.deployed(trial.web("one"))
+        told = list(trial.backend.events(trial.instance, follow=False, since=None))
+        assert any(event.id.startswith("service/web") for event in told), told
+        assert all(event.time > 0 for event in told)
+
+    @needs("metrics")
+    def test_use_of_memory_is_told_by_replica(self, trial: Trial) -> None:
+        backend = trial.backend
+        assert isinstance(backend, SupportsMetrics)
+        trial.deployed(trial.web("one"))
+        replica = trial.service().replicas[0].id
+        figures = trial.eventually(
+            "figures", lambda: backend.metrics(trial.instance).get(replica, {})
+        )
+        assert figures["memory"] > 0
+        assert figures["cpu"] >= 0
+
+    @needs("why")
+    def test_what_can_not_be_placed_explains_itself(self, trial: Trial) -> None:
+        backend = trial.backend
+        assert isinstance(backend, SupportsWhy)
+        update: dict[str, Any] = {"update_config": {"progress_deadline": "3s"}}
+        service = trial.web_service("one", **update)
+        service["deploy"]["placement"] = {"constraints": ["node.labels.planet == mars"]}
+        trial.deploy({"services": {"web": service}}, rollback=False)
+        assert "mars" in " ".join(backend.why(trial.instance, "web"))
