@@ -301,6 +301,10 @@ class Session:
 
     # -- looking ---------------------------------------------------------------------------
 
+    def redacted(self, text: str) -> str:
+        """The text without any secret value that this session has read."""
+        return self._access.redactor.text(text)
+
     def releases(self) -> tuple[Release, ...]:
         """Every release that is kept, newest first."""
         return tuple(self._access.history())
