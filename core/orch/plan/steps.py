@@ -212,8 +212,9 @@ def _kept(
 
 
 def _holds_data(live: Observed, item: InventoryItem | None, basis: Basis) -> bool:
-    known = item is not None and item.stateful
-    return known or live.kind in basis.capabilities.limits.get("stateful", ("volume",))
+    if item is not None:
+        return item.stateful
+    return live.kind in basis.capabilities.limits.get("stateful", ("volume",))
 
 
 def fingerprint(
