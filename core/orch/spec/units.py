@@ -23,6 +23,7 @@ class Unit(int):
 
     noun: ClassVar[str]
     forms: ClassVar[tuple[str, ...]]
+    pattern: ClassVar[str]
 
     @classmethod
     def parse(cls, raw: object) -> Self:
@@ -58,7 +59,8 @@ class Unit(int):
     def __get_pydantic_json_schema__(
         cls, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        return {"type": ["string", "number"], "examples": list(cls.forms)}
+        text = {"type": "string", "pattern": cls.pattern}
+        return {"anyOf": [{"type": "number", "minimum": 0}, text], "examples": list(cls.forms)}
 
 
 def _parse(unit: type[Unit], raw: object) -> Any:
@@ -74,6 +76,7 @@ class Duration(Unit):
 
     noun = "a duration"
     forms = ("30s", "1m30s", "500ms")
+    pattern = r"^(0|(\d+(\.\d+)?(h|ms|m|s))+)$"
 
     @classmethod
     def number(cls, raw: Any) -> float | None:
@@ -105,6 +108,7 @@ class Bytes(Unit):
 
     noun = "a size"
     forms = ("256Mi", "256M", "10G")
+    pattern = r"^\d+(\.\d+)?\s*[kKmMgGtTpP]?[iI]?[bB]?$"
 
     @classmethod
     def number(cls, raw: Any) -> float | None:
@@ -124,6 +128,7 @@ class Cpus(Unit):
 
     noun = "a number of cpus"
     forms = ("0.5", "2", "250m")
+    pattern = r"^(\d+m|\d+(\.\d+)?)$"
 
     @classmethod
     def number(cls, raw: Any) -> float | None:
@@ -138,4 +143,4 @@ class Cpus(Unit):
         return int(self) / 1000
 
     def __str__(self) -> str:
-        return f"{self.cores:g}"
+        return f"{self.cores:.3f}".rstrip("0").rstrip(".")
