@@ -8,11 +8,11 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from orch_compose import short
-from orch_compose.item import Item
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from orch_compose.item import Item
     from orch_compose.shape import Faults
 
     Form = Callable[["Context", Item], Item]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from orch.spec.image import Image
 from orch_compose.health import is_test
 
 if TYPE_CHECKING:
@@ -28,8 +29,12 @@ def check(model: Item, faults: Faults) -> None:
 
 
 def _service(name: str, service: Item, faults: Faults) -> None:
-    if all(service.get(key) is None for key in ("image", "build", "provider")):
-        faults.add(service, f"{name} has neither image nor build", "add image: name:tag")
+    image = service.get("image")
+    if image is not None and image.value:
+        _image(image, faults)
+    elif service.get("build") is None and service.get("provider") is None:
+        fault = f"{name} has neither image nor build"
+        faults.add(image or service, fault, "add image: name:tag")
     mode, networks = service.get("network_mode"), service.get("networks")
     if mode is not None and networks is not None and networks.value and mode.value in _EXCLUSIVE:
         mend = "remove one of them"
@@ -48,6 +53,14 @@ def _service(name: str, service: Item, faults: Faults) -> None:
     _agree(service.get("mem_reservation"), reserved, "deploy.resources.reservations", faults)
     _not_negative(service.get("scale"), faults)
     _not_negative(service.at("deploy", "replicas"), faults)
+
+
+def _image(image: Item, faults: Faults) -> None:
+    try:
+        Image.parse(image.value)
+    except ValueError as wrong:
+        fault, _, mend = str(wrong).partition("; ")
+        faults.add(image, fault, mend)
 
 
 def _agree(old: Item | None, new: Item | None, where: str, faults: Faults) -> None:
@@ -80,9 +93,6 @@ def _means_something(key: str, part: Item) -> bool:
 def _source(section: str, name: str, item: Item, faults: Faults) -> None:
     ways = ("file", "environment", "content", "driver")
     given = [key for key in ways if item.get(key) is not None]
-    if not given:
-        mend = "add file:, environment: or external: true"
-        faults.add(item, f"{section}.{name} does not say where it comes from", mend)
-    elif len(given) > 1 and "driver" not in given:
+    if len(given) > 1 and "driver" not in given:
         fault = f"{section}.{name} has {' and '.join(given)}, and one counts"
         faults.add(item, fault, "keep one of them")

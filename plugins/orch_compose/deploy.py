@@ -23,7 +23,10 @@ _CONDITIONS = {
 }
 _CONSTRAINT = re.compile(r"\s*([A-Za-z0-9_./-]+?)\s*(==|!=)\s*(.*?)\s*")
 _ATTRIBUTES = {"node.platform.os": "node.os", "node.platform.arch": "node.arch"}
-_ACTIONS = {"update_config": ("rollback", "pause", "continue"), "rollback_config": ("pause", "continue")}
+_ACTIONS = {
+    "update_config": ("rollback", "pause", "continue"),
+    "rollback_config": ("pause", "continue"),
+}
 
 
 def write_deploy(part: Part) -> None:

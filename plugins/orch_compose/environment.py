@@ -72,8 +72,7 @@ class _Filling:
         own = self._service.get(into)
         if own is None and not found:
             return
-        for name, item in own.items() if own is not None else ():
-            found[name] = item
+        found.update(own.items() if own is not None else ())
         whole = own if own is not None else files
         if whole is not None:
             self._service.value[into] = whole.derive(found)

@@ -112,4 +112,3 @@ class Item:
 
     def __repr__(self) -> str:
         return f"Item({self.plain()!r})"
-

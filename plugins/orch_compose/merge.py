@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orch_compose.item import Item
 from orch_compose.parse import OVERRIDE, RESET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from orch.types import FieldPath, Place
+    from orch_compose.item import Item
 
     Key = Callable[[Item], str]
 
@@ -104,6 +104,8 @@ def _drivers_differ(base: Item, over: Item) -> bool:
 
 def unify(item: Item, key: str = "") -> Item:
     """Of list members that mean the same thing the last one stays, in the place of the first."""
+    if key.startswith("x-"):
+        return item
     if isinstance(item.value, dict):
         return item.derive({name: unify(value, name) for name, value in item.items()})
     index = _UNIQUE.get(key)
@@ -129,7 +131,8 @@ def tagged(item: Item) -> Iterator[tuple[FieldPath, Place]]:
     if item.tag:
         yield item.path, item.place
         return
-    for _, value in item.items():
+    members = item.value.values() if isinstance(item.value, dict) else ()
+    for value in members:
         yield from tagged(value)
 
 

@@ -57,6 +57,11 @@ def _mount(part: Part, item: Item) -> None:
         mend = "copy the files in with a pre_start step, or build them into the image"
         part.writer.lose(item, reason, mend, Consequence.DATA)
         return
+    source = item.get("source")
+    if kind.value == "cluster" and source is not None and source.value.startswith("group:"):
+        reason = "any volume of a group can't be asked for"
+        part.writer.lose(item, reason, "name one volume", Consequence.DATA)
+        return
     _write(part, item, kind)
 
 

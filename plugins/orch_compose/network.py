@@ -85,11 +85,7 @@ def _attachment(part: Part, name: str, attachment: Item) -> None:
 def needs_alias(name: str, service: Item) -> bool:
     """Whether a container's name differs from its service's, and is a name on networks."""
     container = service.get("container_name")
-    return (
-        container is not None
-        and container.value != name
-        and service.get("network_mode") is None
-    )
+    return container is not None and container.value != name and service.get("network_mode") is None
 
 
 def _container_alias(part: Part) -> None:

@@ -203,8 +203,7 @@ class _Builder:
 
 
 def _scalar(node: _Node) -> Any:
-    if node.tag == RESET or node.tag == OVERRIDE:
+    if node.plain or node.tag in (RESET, OVERRIDE):
         return resolve(node.value)
-    if node.plain or node.tag.startswith(_YAML) and node.tag not in _TEXT_TAGS:
-        return resolve(node.value)
-    return node.value
+    typed = node.tag.startswith(_YAML) and node.tag not in _TEXT_TAGS
+    return resolve(node.value) if typed else node.value

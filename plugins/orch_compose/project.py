@@ -92,9 +92,7 @@ class Project:
             self.faults.add(item, fault, f"write {_normal_name(text) or 'app'}")
         return text or "app", item.derive(text)
 
-    def _prepared(
-        self, document: Item, variables: Mapping[str, str]
-    ) -> tuple[Item | None, Resets]:
+    def _prepared(self, document: Item, variables: Mapping[str, str]) -> tuple[Item | None, Resets]:
         """A document with its variables replaced, checked; and the paths that it resets."""
         if self._is_first_format(document):
             return None, []
@@ -105,8 +103,12 @@ class Project:
         return COMPOSE.read(document, self.faults), resets
 
     def _is_first_format(self, document: Item) -> bool:
-        old = [key for key, item in document.items() if _FIRST_FORMAT & set(item.value or ())
-               if isinstance(item.value, dict)]
+        old = [
+            key
+            for key, item in document.items()
+            if _FIRST_FORMAT & set(item.value or ())
+            if isinstance(item.value, dict)
+        ]
         if not old or set(SECTIONS) & set(document.value):
             return False
         fault = f"{old[0]!r} is a service, and no services: stands above it (format of 2014)"
@@ -246,9 +248,7 @@ class Project:
         context = Context(str(Path(file).parent), self._home, self.faults)
         return canonical(checked, context), document, resets
 
-    def _base_document(
-        self, file: str, at: Item, variables: Mapping[str, str]
-    ) -> Item | None:
+    def _base_document(self, file: str, at: Item, variables: Mapping[str, str]) -> Item | None:
         if file not in self._bases:
             try:
                 found = self._documents(Path(file))
@@ -285,9 +285,10 @@ class _Scope:
         services = self._model.get("services")
         for name in list(services.value) if services is not None else ():
             if not name.startswith("x-"):
-                self._extend(name, (), services)
+                self.extend(name, (), services)
 
-    def _extend(self, name: str, chain: Chain, services: Item | None) -> Item | None:
+    def extend(self, name: str, chain: Chain, services: Item | None) -> Item | None:
+        """A service with all that it extends; `chain` are those that extend it."""
         if services is None or name not in services.value:
             return None
         service: Item = services.value[name]
@@ -330,7 +331,7 @@ class _Scope:
 
     def _local(self, service: Item, chain: Chain) -> Item | None:
         name = service.value
-        found = self._extend(name, chain, self._model.get("services"))
+        found = self.extend(name, chain, self._model.get("services"))
         if found is None:
             earlier = self._earlier.at("services", name)
             if earlier is None and not any(part.endswith(f"#{name}") for part in chain):
@@ -352,7 +353,7 @@ class _Scope:
         scope = _ForeignScope(
             self._project, file.value, model, document, self._context, self._variables, resets
         )
-        return scope._extend(name, chain, model.get("services"))
+        return scope.extend(name, chain, model.get("services"))
 
 
 class _ForeignScope(_Scope):

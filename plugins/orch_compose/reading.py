@@ -89,7 +89,9 @@ def _names_default_network(model: Item) -> bool:
     """Whether the default network must be spelt out, because something is said of it."""
     if model.at("networks", DEFAULT) is not None:
         return True
-    linked = {target for name, item in _services(model) for target, _, _ in link_aliases(name, item)}
+    linked = {
+        target for name, item in _services(model) for target, _, _ in link_aliases(name, item)
+    }
     for name, service in _services(model):
         networks = service.get("networks")
         if networks is not None and networks.value:

@@ -198,5 +198,3 @@ def _microseconds(item: Item | None) -> int:
         return int(duration(text)) * 1000
     except ValueError:
         return 0
-
-

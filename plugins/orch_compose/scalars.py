@@ -15,12 +15,12 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _BASES = {"x": 16, "o": 8, "b": 2}
 _YES = frozenset(("true", "1", "t", "y", "yes", "on"))
 _NO = frozenset(("false", "0", "f", "n", "no", "off"))
-_DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h|d|w)")  # noqa: RUF001
+_DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h|d|w)")
 _MILLISECONDS = {
     "ns": Decimal("0.000001"),
     "us": Decimal("0.001"),
-    "µs": Decimal("0.001"),  # noqa: RUF001
-    "μs": Decimal("0.001"),  # noqa: RUF001
+    "µs": Decimal("0.001"),
+    "μs": Decimal("0.001"),
     "ms": Decimal(1),
     "s": Decimal(1000),
     "m": Decimal(60_000),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def _text(value: Any) -> str:
     if not isinstance(value, str):
         shown = text_of(value)
-        raise ValueError(f"{shown} is no text; put it in quotes: \"{shown}\"")  # noqa: TRY004
+        raise ValueError(f'{shown} is no text; put it in quotes: "{shown}"')  # noqa: TRY004
     return value
 
 
@@ -274,9 +274,7 @@ DEPENDENCY = Keys(
     {
         "restart": FLAG,
         "required": FLAG,
-        "condition": _word(
-            "service_started", "service_healthy", "service_completed_successfully"
-        ),
+        "condition": _word("service_started", "service_healthy", "service_completed_successfully"),
     },
     ("condition",),
 )

@@ -29,9 +29,7 @@ def write_sections(writer: Writer, around: Surroundings, variables: Mapping[str,
         _secret(writer, name, item, around.base)
 
 
-def _members(
-    writer: Writer, around: Surroundings, section: str
-) -> Iterator[tuple[str, Item]]:
+def _members(writer: Writer, around: Surroundings, section: str) -> Iterator[tuple[str, Item]]:
     found = around.model.get(section)
     for name, item in found.items() if found is not None else ():
         if name.startswith("x-"):
@@ -98,6 +96,17 @@ def _pools(writer: Writer, path: tuple[str, ...], item: Item) -> None:
                 writer.note(path, empty, reason="it says nothing")
 
 
+def _without_source(writer: Writer, path: tuple[str, ...], item: Item) -> None:
+    """Nothing says where it comes from: then it must be there."""
+    if writer.get((*path, "external")):
+        return
+    writer.set((*path, "external"), True, item)  # noqa: FBT003
+    reason = "nothing says where it comes from, so it must exist already"
+    named = item.get("name") or item
+    for leaf in named.leaves():
+        writer.note((*path, "external"), leaf, Fidelity.DEGRADED, reason, Consequence.DATA)
+
+
 def _volume(writer: Writer, name: str, item: Item) -> None:
     path = ("volumes", name)
     writer.put((*path, "driver"), item.get("driver"))
@@ -127,9 +136,7 @@ def _writers(part: dict[str, Any]) -> int:
     return max(1, count)
 
 
-def _config(
-    writer: Writer, name: str, item: Item, base: str, variables: Mapping[str, str]
-) -> None:
+def _config(writer: Writer, name: str, item: Item, base: str, variables: Mapping[str, str]) -> None:
     path = ("configs", name)
     file, environment = item.get("file"), item.get("environment")
     if file is not None:
@@ -139,9 +146,9 @@ def _config(
         writer.put((*path, "content"), environment, variables[environment.value])
     elif environment is not None:
         reason = f"the variable {environment.value} is not set: the file is empty"
-        writer.put(
-            (*path, "content"), environment, "", outcome=Fidelity.DEGRADED, reason=reason
-        )
+        writer.put((*path, "content"), environment, "", outcome=Fidelity.DEGRADED, reason=reason)
+    elif file is None and item.get("content") is None:
+        _without_source(writer, path, item)
 
 
 def _secret(writer: Writer, name: str, item: Item, base: str) -> None:
@@ -158,3 +165,5 @@ def _secret(writer: Writer, name: str, item: Item, base: str) -> None:
         writer.set((*path, "external"), True, driver)  # noqa: FBT003
         reason = f"the engine's driver {driver.value!r} is not asked: the secret must exist"
         writer.note((*path, "external"), driver, Fidelity.DEGRADED, reason, Consequence.SECURITY)
+    else:
+        _without_source(writer, path, item)

@@ -57,7 +57,11 @@ def write_service(part: Part) -> None:
     if not part.item.value:
         writer.note(part.path, part.item)
     for key in _SCALARS:
-        writer.put(part.at(key), part.get(key))
+        item = part.get(key)
+        if item is not None and item.value == "":
+            writer.lose(item, "it is empty, as if it were not there", "", Consequence.COSMETIC)
+        else:
+            writer.put(part.at(key), item)
     for key in _LISTS:
         writer.put_each(part.at(key), part.get(key))
     for key in _TEXTS:
@@ -110,9 +114,8 @@ def _pull_policy(part: Part) -> None:
     elif policy == "if_not_present":
         part.writer.put(path, item, "missing")
     elif policy == "build":
-        part.writer.lose(
-            item, "an image is built by `orch build`, not as it is deployed", "", Consequence.COSMETIC
-        )
+        reason = "an image is built by `orch build`, not as it is deployed"
+        part.writer.lose(item, reason, "", Consequence.COSMETIC)
     elif _AGES.fullmatch(policy):
         reason = "an image's age is not looked at: it is asked for at each start"
         part.writer.put(path, item, "always", outcome=Fidelity.DEGRADED, reason=reason)

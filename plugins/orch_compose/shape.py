@@ -8,12 +8,12 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Protocol
 
 from orch.types import Diagnostic, Fidelity
-from orch_compose.item import Item
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from orch.types import Place
+    from orch_compose.item import Item
 
 
 class Faults:

@@ -33,7 +33,7 @@ def ports(text: str) -> list[dict[str, Any]]:
     rest, _, protocol = text.strip().partition("/")
     host_ip, published, target = _port_parts(rest)
     first, last = port_range(target)
-    named: dict[str, Any] = {"protocol": protocol.lower() or "tcp"}
+    named: dict[str, Any] = {"protocol": protocol.lower()} if protocol else {}
     if host_ip:
         named["host_ip"] = host_ip
     if not published:

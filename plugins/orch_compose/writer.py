@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from orch.spec.consequence import consequence_of
@@ -130,7 +131,7 @@ class Writer:
 
 def _assign(document: Any, path: FieldPath, value: Any) -> None:
     target = document
-    for key, following in zip(path, path[1:], strict=False):
+    for key, following in pairwise(path):
         target = _step(target, key, [] if isinstance(following, int) else {})
     last = path[-1]
     if isinstance(last, int) and last == len(target):
