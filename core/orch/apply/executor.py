@@ -132,7 +132,7 @@ class _Execution:
         watch = self._is_watched(action)
         if action.operation is Operation.NOOP and not watch:
             self._gates.reach(action.id, EVERY)
-            self._end(action.id)
+            self._end(action)
             return
         now = time.monotonic()
         step = Step(action, watch, now, self._terms.patience(action), heard=now)
@@ -201,12 +201,13 @@ class _Execution:
             self._over.add(id_)
         else:
             self._gates.reach(id_, EVERY)
-            self._end(id_)
+            self._end(step.action)
 
-    def _end(self, id_: str) -> None:
-        self._over.add(id_)
-        self._result.done.append(id_)
-        self._gates.end(id_, failed=False)
+    def _end(self, action: Action) -> None:
+        self._over.add(action.id)
+        if action.operation is not Operation.NOOP:
+            self._result.done.append(action.id)
+        self._gates.end(action.id, failed=False)
 
     def _fall(self, step: Step, fault: BaseException) -> None:
         """A step's thread has ended with a fault."""

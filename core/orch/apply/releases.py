@@ -89,8 +89,11 @@ def is_good(release: Release) -> bool:
 
 
 def is_finished(release: Release | None) -> bool:
-    """Whether nothing is left to do or to check for it; also true when there is none."""
-    return release is None or is_good(release)
+    """Whether nothing is left to do or to check for it; also true when there is none.
+
+    One that was rolled back left the last good one behind, seen healthy.
+    """
+    return release is None or release.outcome in (Verdict.DONE, Verdict.ROLLED_BACK)
 
 
 def earlier_release(history: History, number: int | None) -> Release:

@@ -91,9 +91,9 @@ def orphans(manifest: Manifest, basis: Basis, *, prune: bool, destroy: bool) -> 
 
 
 def finished(plan: Plan) -> Plan:
-    """A plan with its instance, its revision and its digest written where they belong."""
+    """A plan with its revision, its summary and its digest written where they belong."""
     actions = tuple(
-        replace(action, instance=plan.instance, revision=plan.revision)
+        replace(action, revision=plan.revision)
         if action.operation is not Operation.NOOP
         else action
         for action in plan.actions

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from orch.plan.merge import Merger
-    from orch.types import InventoryItem, Observed, Release, Snapshot
+    from orch.types import InventoryItem, Release, Snapshot
 
 
 def scaled(document: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str, Any]:
@@ -70,9 +70,7 @@ def restarted(
         if name not in known:
             raise _unknown(name, known)
     chosen = frozenset(services or known)
-    actions = [
-        _restart(item, snapshot.objects.get(item.id), chosen, merger) for item in last.inventory
-    ]
+    actions = [_restart(item, snapshot, chosen, merger) for item in last.inventory]
     said = " ".join(services) or "all"
     return finished(
         Plan(
@@ -90,8 +88,9 @@ def restarted(
 
 
 def _restart(
-    item: InventoryItem, live: Observed | None, chosen: frozenset[str], merger: Merger
+    item: InventoryItem, snapshot: Snapshot, chosen: frozenset[str], merger: Merger
 ) -> Action:
+    live = snapshot.objects.get(item.id)
     action = Action(
         Operation.NOOP,
         item.id,
@@ -102,6 +101,7 @@ def _restart(
         before=live,
         after=item.depends_on,
         rollout=item.rollout,
+        instance=snapshot.instance,
         stateful=item.stateful,
         sends=item.sends,
     )

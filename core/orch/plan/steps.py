@@ -39,7 +39,7 @@ def wanted_step(resource: Resource, basis: Basis) -> Action:
     """What must be done so that an object is as wanted. Raises Refused for one of others."""
     live = basis.snapshot.objects.get(resource.id)
     if live is None:
-        return _step(Operation.CREATE, resource, "it is not there")
+        return _step(Operation.CREATE, resource, basis, "it is not there")
     item = basis.inventory.get(resource.id)
     predicted = basis.predicted.objects[resource.id]
     if is_ours(live, item, basis.instance):
@@ -55,7 +55,7 @@ def _own_step(
     basis: Basis,
 ) -> Action:
     if predicted is live or (predicted.body is live.body and resource.name == live.name):
-        return _step(Operation.NOOP, resource, AS_WANTED, live)
+        return _step(Operation.NOOP, resource, basis, AS_WANTED, live)
     applied = last_applied(live, item)
     changes = marked(
         diff_bodies(live.body, predicted.body, basis.capabilities.list_keys, live.kind),
@@ -65,10 +65,10 @@ def _own_step(
     )
     cause = _must_replace(resource, live, changes, basis)
     if not changes and not cause:
-        return _step(Operation.NOOP, resource, AS_WANTED, live)
+        return _step(Operation.NOOP, resource, basis, AS_WANTED, live)
     operation = Operation.REPLACE if cause else Operation.UPDATE
     return replace(
-        _step(operation, resource, cause or _why(changes), live, changes),
+        _step(operation, resource, basis, cause or _why(changes), live, changes),
         fingerprint=fingerprint(live, applied, resource.body, basis.merger),
         destroys_data=bool(cause) and resource.stateful,
     )
@@ -90,7 +90,9 @@ def _adoption(resource: Resource, live: Observed, predicted: Observed, basis: Ba
             mend="make the spec agree with it, or remove it, then deploy again",
         )
     return replace(
-        _step(Operation.ADOPT, resource, "it was made by hand and is taken over", live, changes),
+        _step(
+            Operation.ADOPT, resource, basis, "it was made by hand and is taken over", live, changes
+        ),
         fingerprint=fingerprint(live, None, resource.body, basis.merger),
     )
 
@@ -98,6 +100,7 @@ def _adoption(resource: Resource, live: Observed, predicted: Observed, basis: Ba
 def _step(
     operation: Operation,
     resource: Resource,
+    basis: Basis,
     reason: str,
     before: Observed | None = None,
     changes: tuple[Change, ...] = (),
@@ -113,6 +116,7 @@ def _step(
         changes=changes,
         after=resource.depends_on,
         rollout=resource.rollout,
+        instance=basis.instance,
         stateful=resource.stateful,
         sends=sent_by(resource),
     )
@@ -196,6 +200,7 @@ def orphan_step(
         sends=item.sends if item and kept else (),
         destroys_data=stateful and not kept,
         fingerprint="" if kept else fingerprint(live, body, EMPTY, basis.merger),
+        instance=basis.instance,
     )
 
 

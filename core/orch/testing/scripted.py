@@ -148,8 +148,8 @@ class ScriptedBackend:
         self,
         instance: Instance,
         *,
-        follow: bool,
-        since: float | None,  # noqa: ARG002
+        follow: bool,  # noqa: ARG002
+        since: float | None,
     ) -> Iterator[Event]:
         with self.platform.state() as state:
             rows = state.happened(instance)
@@ -319,7 +319,7 @@ class _Compiler:
             self._unit("job", name, node)
         for name, node in view.services.items():
             self._unit("service", name, node)
-        for route in view.routes:
+        for route in view.routes if self.app.routes else ():
             service = route.value.service
             made = self.make.resource("route", f"route/{route.key}", f"route-{route.key}")
             made.put_all(route)
