@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch.spec.application import Job, Service
 from orch.spec.deploy import RollbackConfig, UpdateConfig
+from orch.spec.units import Duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,7 +26,7 @@ DRAIN = 1.0
 RETAIN = 600.0
 """How long a replaced replica of a service is kept for its logs, in seconds."""
 
-_STEERING = frozenset({"depends_on", "autoscale", "profiles", "formerly"})
+_STEERING = frozenset({"depends_on", "autoscale", "profiles", "formerly", "overrides"})
 _DEPLOY_STEERING = frozenset(
     {
         "replicas",
@@ -131,8 +132,15 @@ def _service_policy(text: str) -> ServicePolicy:
             deadline=update.progress_deadline.seconds,
         ),
         restart_condition=restart.condition if restart else "any",
-        drain=DRAIN if service.ports else 0.0,
+        drain=_drain(service),
     )
+
+
+def _drain(service: Service) -> float:
+    own = service.overrides.get("native", {}).get("drain")
+    if own is not None:
+        return Duration.parse(own).seconds
+    return DRAIN if service.ports else 0.0
 
 
 def _pace(config: RollConfig, **more: Any) -> Pace:

@@ -147,7 +147,8 @@ def place(demand: Demand, nodes: Sequence[NodeUse], *, only: str = "") -> Placem
         faults = [(node, check(demand, node)) for node in left]
         ruled_out = [f"{node.facts.name}: {fault}" for node, fault in faults if fault]
         if ruled_out:
-            reasons.append(f"{name} ruled out {len(ruled_out)} of {len(left)} nodes ({ruled_out[0]})")
+            count = f"{len(ruled_out)} of {len(left)} nodes"
+            reasons.append(f"{name} ruled out {count} ({ruled_out[0]})")
         left = [node for node, fault in faults if not fault]
     if not left:
         return Placement("", tuple(reasons))
@@ -205,7 +206,7 @@ def _disk(demand: Demand, node: NodeUse) -> str:
     return "" if demand.disk <= free else _short(Bytes, demand.disk, free, node.facts.disk)
 
 
-def _short(unit: type[Cpus] | type[Bytes], wanted: int, free: int, whole: int) -> str:
+def _short(unit: type[Cpus | Bytes], wanted: int, free: int, whole: int) -> str:
     def show(amount: int) -> str:
         if unit is Cpus:
             return f"{amount / 1000:g}"

@@ -1,0 +1,93 @@
+"""What of a service or job can't be run now, told before anything is changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from orch.frozen import EMPTY
+from orch_native.api import Refusal
+from orch_native.server.policy import job_policy, service_policy
+from orch_native.server.requests import taken_ports, validate
+from orch_native.server.scheduler import NodeUse, demand_of, place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from orch_native.server.controller import Controller
+    from orch_native.server.model import Key
+    from orch_native.server.scheduler import Demand
+    from orch_native.server.world import World
+
+
+def refusals(
+    world: World, controller: Controller, key: Key, body: Mapping[str, Any]
+) -> list[Refusal]:
+    """Everything that stands against it; empty when it can be run."""
+    if key.kind not in {"service", "job"}:
+        return []
+    validate(key, body)
+    found = [Refusal(path, reason) for path, reason in controller.agent.refusals(body)]
+    found += [Refusal(path, fault) for path, fault in taken_ports(world, key, body)]
+    return [*found, *_placement(world, controller, key, body)]
+
+
+def _placement(
+    world: World, controller: Controller, key: Key, body: Mapping[str, Any]
+) -> Iterator[Refusal]:
+    demand = demand_of(str(key), body)
+    node = _without(world, controller, key)
+    if key.kind == "service":
+        yield from _overlap(demand, body)
+    wanted = _size(key, body)
+    for placed in range(wanted):
+        placement = place(demand, [node])
+        if not placement.node:
+            fits = f"only {placed} of {wanted} replicas fit: " if placed else ""
+            yield Refusal(_field(placement.message), f"{fits}{placement.message}")
+            return
+        node.take(demand, f"{key.name}[{placed}]")
+
+
+def _size(key: Key, body: Mapping[str, Any]) -> int:
+    if key.kind == "job":
+        return min(job_policy(body).parallelism, job_policy(body).completions)
+    policy = service_policy(body)
+    return 1 if policy.everywhere else policy.replicas
+
+
+def _without(world: World, controller: Controller, key: Key) -> NodeUse:
+    """The node as it is without this unit's own replicas, which the new ones replace."""
+    use = NodeUse(controller.facts())
+    for alloc in world.allocs.values():
+        row = world.resources[alloc.uid]
+        if alloc.node == use.facts.name and not alloc.ended and row.key != key:
+            use.take(demand_of(str(row.key), world.template_of(alloc).body), alloc.id)
+    return use
+
+
+def _overlap(demand: Demand, body: Mapping[str, Any]) -> Iterator[Refusal]:
+    update = body.get("deploy", EMPTY).get("update_config", EMPTY)
+    if demand.ports and update.get("order") == "start-first":
+        ports = ", ".join(map(str, demand.ports))
+        yield Refusal(
+            "deploy.update_config.order",
+            f"the new replica can't start before the old one ends: both take port {ports} of the"
+            " one node",
+            "write stop-first, or publish the port with mode: ingress",
+        )
+
+
+def _field(message: str) -> str:
+    """The field that a filter speaks of."""
+    fields = {
+        "driver": "",
+        "platform": "platform",
+        "constraints": "deploy.placement.constraints",
+        "max_replicas_per_node": "deploy.placement.max_replicas_per_node",
+        "cpus": "deploy.resources.reservations.cpus",
+        "memory": "deploy.resources.reservations.memory",
+        "ephemeral_storage": "deploy.resources.reservations.ephemeral_storage",
+        "ports": "ports",
+        "devices": "deploy.resources.reservations.devices",
+    }
+    return fields.get(message.split(" ", 1)[0], "")

@@ -1,0 +1,132 @@
+"""Who answers for what: endpoints from ready replicas, entries from published ports and routes."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+from orch.errors import OrchError
+from orch_native.messages import Endpoint, Entry, Routing, State
+from orch_native.server.assignment import current_secret
+from orch_native.server.model import Key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from orch_native.server.model import Alloc, ResourceRow
+    from orch_native.server.vault import Vault
+    from orch_native.server.world import World
+
+_PRIVILEGED = (80, 443)
+_UNPRIVILEGED = (8080, 8443)
+_LIVE = frozenset({State.RUNNING, State.STOPPING})
+
+
+def entry_ports() -> tuple[int, int]:
+    """Ports of HTTP and HTTPS routes: 80 and 443, or 8080 and 8443 without the right to these.
+
+    ORCH_HTTP_PORT and ORCH_HTTPS_PORT override them.
+    """
+    http, https = _PRIVILEGED if os.geteuid() == 0 else _UNPRIVILEGED
+    return int(os.environ.get("ORCH_HTTP_PORT", http)), int(
+        os.environ.get("ORCH_HTTPS_PORT", https)
+    )
+
+
+def routing_of(world: World, vault: Vault, version: int) -> Routing:
+    """The whole table as it is now."""
+    return Routing(version, _endpoints(world), (*_service_entries(world), *_routes(world, vault)))
+
+
+def _endpoints(world: World) -> dict[str, tuple[Endpoint, ...]]:
+    found: dict[str, list[Endpoint]] = defaultdict(list)
+    for alloc in world.allocs.values():
+        row = world.resources[alloc.uid]
+        if row.key.kind == "service" and _answers(alloc):
+            draining = not alloc.serving
+            endpoint = Endpoint(alloc.id, alloc.address, alloc.ports, draining=draining)
+            found[str(row.key)].append(endpoint)
+    return {service: tuple(endpoints) for service, endpoints in sorted(found.items())}
+
+
+def _answers(alloc: Alloc) -> bool:
+    """Ready ones, and those on their way out that may have something to finish."""
+    if not alloc.address or alloc.state not in _LIVE:
+        return False
+    return alloc.serving or alloc.leaving is not None
+
+
+def _service_entries(world: World) -> Iterator[Entry]:
+    for row in world.resources.values():
+        if row.key.kind == "service" and not row.deleting:
+            for port in row.body.get("ports", ()):
+                yield from _port_entries(row, port)
+
+
+def _port_entries(row: ResourceRow, port: Mapping[str, Any]) -> Iterator[Entry]:
+    target, protocol = port["target"], port.get("protocol", "tcp")
+    yield Entry(str(row.key), target, protocol)
+    if port.get("published") and port.get("mode", "ingress") == "ingress":
+        host_ip = port.get("host_ip", "")
+        yield Entry(str(row.key), target, protocol, port["published"], host_ip)
+
+
+def _routes(world: World, vault: Vault) -> Iterator[Entry]:
+    """One entry for plain HTTP and one for TLS, each with all its routes."""
+    plain: list[Mapping[str, Any]] = []
+    encrypted: list[Mapping[str, Any]] = []
+    for row in world.resources.values():
+        if row.key.kind != "route" or row.deleting:
+            continue
+        route = _route(world, row)
+        if route is None:
+            continue
+        tls = row.body.get("tls")
+        if not tls:
+            plain.append(route)
+        elif pair := _certificate(world, vault, row, tls):
+            encrypted.append({**route, **pair})
+    http, https = entry_ports()
+    if plain:
+        yield Entry("", 0, "tcp", http, routes=tuple(plain))
+    if encrypted:
+        yield Entry("", 0, "tcp", https, routes=tuple(encrypted))
+
+
+def _route(world: World, row: ResourceRow) -> dict[str, Any] | None:
+    key = Key(row.key.app, "service", row.body["service"])
+    service = world.find(key)
+    target = _target(service, row.body["port"]) if service is not None else None
+    if target is None:
+        return None
+    return {
+        "host": row.body.get("host", ""),
+        "path": row.body.get("path", "/"),
+        "service": str(key),
+        "target": target,
+        "protocol": "tcp",
+        "weight": row.body.get("weight", 1),
+    }
+
+
+def _target(service: ResourceRow, port: int | str) -> int | None:
+    if isinstance(port, int):
+        return port
+    ports = service.body.get("ports", ())
+    return next((int(p["target"]) for p in ports if p.get("name") == port), None)
+
+
+def _certificate(
+    world: World, vault: Vault, row: ResourceRow, tls: Mapping[str, Any]
+) -> dict[str, bytes] | None:
+    """The pair in PEM; None for a route whose certificate is not to be had here."""
+    if not tls.get("cert"):
+        return None
+    try:
+        return {
+            part: current_secret(world, vault, row.key.app, tls[part]["secret"]).encode()
+            for part in ("cert", "key")
+        }
+    except (OrchError, KeyError):
+        return None

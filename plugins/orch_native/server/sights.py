@@ -1,0 +1,330 @@
+"""What the world looks like from outside: status, a rollout's progress, the reason why."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from orch_native.api import Rollout, RolloutPhase, StoredResource
+from orch_native.messages import State
+from orch_native.server import cron
+from orch_native.server.deployment import ServiceView
+from orch_native.server.jobs import succeeded
+from orch_native.server.model import RunPhase
+from orch_native.server.policy import job_policy, service_policy
+from orch_native.server.requests import in_use, units_of
+from orch_native.server.routing import entry_ports
+from orch_native.server.scheduler import NodeUse, demand_of, place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from orch_native.server.model import Alloc, App, Deployment, Key, ResourceRow, Run
+    from orch_native.server.world import World
+
+_ENDED = {
+    RunPhase.RUNNING: RolloutPhase.PROGRESSING,
+    RunPhase.SUCCEEDED: RolloutPhase.HEALTHY,
+    RunPhase.FAILED: RolloutPhase.FAILED,
+    RunPhase.STOPPED: RolloutPhase.FAILED,
+}
+
+
+def stored(row: ResourceRow) -> StoredResource:
+    """A resource as the API shows it."""
+    return StoredResource(
+        kind=row.key.kind,
+        name=row.key.name,
+        body=row.body,
+        applied=row.applied,
+        revision=row.revision,
+        version=str(row.version),
+        uid=row.uid,
+        deleting=row.deleting,
+    )
+
+
+def service_view(world: World, row: ResourceRow, nodes: Sequence[NodeUse]) -> ServiceView:
+    """All that is known of a service."""
+    policy = service_policy(row.body)
+    eligible: tuple[str, ...] = ()
+    if policy.everywhere and not row.deleting:
+        demand = demand_of(str(row.key), row.body)
+        # A global service is on every node that may have it, whatever is taken there already.
+        empty = [NodeUse(node.facts) for node in nodes]
+        eligible = tuple(n.facts.name for n in empty if place(demand, [n]).node)
+    deployment = world.deployments.get(row.uid)
+    return ServiceView(row, policy, deployment, world.allocs_of(row.uid), eligible)
+
+
+# -- rollouts ------------------------------------------------------------------------------
+
+
+def rollout(world: World, key: Key, nodes: Sequence[NodeUse]) -> Rollout:
+    """How the latest change of a resource stands."""
+    row = world.find(key)
+    if row is None:
+        return Rollout(RolloutPhase.GONE, message="it is not there")
+    if row.deleting:
+        return _leaving(world, row)
+    if key.kind == "service":
+        return _service_rollout(service_view(world, row, nodes))
+    if key.kind == "job":
+        return _job_rollout(world, row)
+    return Rollout(RolloutPhase.HEALTHY, message="stored", revision=row.revision)
+
+
+def _leaving(world: World, row: ResourceRow) -> Rollout:
+    left = [alloc for alloc in world.allocs_of(row.uid) if not alloc.gone]
+    message = f"{len(left)} still stopping" if left else "being removed"
+    if row.key.kind in {"volume", "network"} and in_use(world, row):
+        message = "waits until nothing uses it"
+    return Rollout(RolloutPhase.PROGRESSING, 0, len(left), 0, message, revision=row.revision)
+
+
+def _service_rollout(view: ServiceView) -> Rollout:
+    wanted = len(view.slots)
+    ready = {a.index for a in view.allocs if a.serving and a.index in view.slots}
+    updated = {a.index for a in view.allocs if a.holds and a.template == view.row.template}
+    deployment = view.deployment
+    phase = deployment.phase if deployment else RolloutPhase.PROGRESSING
+    return Rollout(
+        phase=phase,
+        wanted=wanted,
+        ready=len(ready),
+        updated=len(updated & set(view.slots)),
+        message=(deployment.message if deployment else "") or _waits_for(view, deployment),
+        reason=deployment.reason if deployment else "",
+        revision=view.row.revision,
+        failed=deployment.failed if deployment else (),
+    )
+
+
+def _waits_for(view: ServiceView, deployment: Deployment | None) -> str:
+    """What the first replica that is not ready says."""
+    if deployment is not None and not deployment.moving:
+        return ""
+    for alloc in view.allocs:
+        if alloc.holds and alloc.template == view.row.template and not alloc.serving:
+            told = alloc.message or alloc.reason
+            return f"{alloc.id} {alloc.state}" + (f": {told}" if told else "")
+    return ""
+
+
+def _job_rollout(world: World, row: ResourceRow) -> Rollout:
+    policy = job_policy(row.body)
+    runs = sorted(world.runs[row.uid].values(), key=lambda run: run.number)
+    if not runs or (policy.schedule is not None and runs[-1].phase is not RunPhase.RUNNING):
+        return Rollout(
+            RolloutPhase.HEALTHY, message=_schedule_told(world, row), revision=row.revision
+        )
+    run = runs[-1]
+    attempts = [alloc for alloc in world.allocs_of(row.uid) if alloc.run == run.number]
+    done = sum(succeeded(alloc) for alloc in attempts)
+    phase = _ENDED[run.phase]
+    if policy.schedule is not None:
+        phase = RolloutPhase.HEALTHY
+    return Rollout(
+        phase=phase,
+        wanted=policy.completions,
+        ready=done,
+        updated=done,
+        message=f"run {run.number} {run.phase}",
+        reason=run.message if phase is RolloutPhase.FAILED else "",
+        revision=row.revision,
+        failed=tuple(a.id for a in attempts if a.ended and not succeeded(a)),
+    )
+
+
+def _schedule_told(world: World, row: ResourceRow) -> str:
+    policy = job_policy(row.body)
+    if policy.schedule is None:
+        return "suspended" if policy.suspend else "nothing to run"
+    if policy.suspend:
+        return f"suspended ({policy.schedule})"
+    last = world.passed.get(row.uid, row.created)
+    following = cron.due(policy.schedule, policy.time_zone, last, last).following
+    if following is None:
+        return f"{policy.schedule} never comes"
+    at = datetime.fromtimestamp(following, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return f"next run at {at}"
+
+
+# -- status --------------------------------------------------------------------------------
+
+
+def status(world: World, app: App, nodes: Sequence[NodeUse]) -> dict[str, Any]:
+    """An application as it is now, shaped as `orch.types.Status`."""
+    services = [
+        _service_status(world, service_view(world, row, nodes), nodes)
+        if row.key.kind == "service"
+        else _job_status(world, row)
+        for row in sorted(units_of(world, app), key=lambda row: row.key)
+    ]
+    revision = max((row.revision for row in world.of_app(app)), default=0)
+    healthy = all(service["healthy"] for service in services)
+    return {"revision": revision, "healthy": healthy, "services": services}
+
+
+def _service_status(
+    world: World, view: ServiceView, nodes: Sequence[NodeUse]
+) -> dict[str, Any]:
+    sight = _service_rollout(view)
+    ended_well = sum(
+        1
+        for a in view.allocs
+        if a.holds and a.state is State.COMPLETED and view.policy.restart_condition != "any"
+    )
+    healthy = sight.ready + ended_well >= sight.wanted and not view.row.deleting
+    shown = [a for a in view.allocs if not a.gone]
+    return {
+        "name": view.row.key.name,
+        "kind": "service",
+        "wanted": 0 if view.row.deleting else sight.wanted,
+        "ready": sight.ready,
+        "updated": sight.updated,
+        "healthy": healthy,
+        "message": _status_message(view, sight, healthy=healthy),
+        "endpoints": list(_endpoints(world, view.row, nodes)),
+        "replicas": [_replica(world, alloc) for alloc in sorted(shown, key=lambda a: a.index)],
+    }
+
+
+def _status_message(view: ServiceView, sight: Rollout, *, healthy: bool) -> str:
+    if view.row.deleting:
+        return "being removed"
+    deployment = view.deployment
+    if deployment is not None and deployment.phase is not RolloutPhase.HEALTHY:
+        told = sight.message or str(deployment.phase)
+        return f"{told}: {sight.reason}" if sight.reason else told
+    if healthy:
+        return ""
+    for alloc in view.allocs:
+        if alloc.holds and not alloc.serving:
+            told = alloc.message or alloc.reason
+            return f"{alloc.id} {alloc.state}" + (f": {told}" if told else "")
+    return ""
+
+
+def _job_status(world: World, row: ResourceRow) -> dict[str, Any]:
+    sight = _job_rollout(world, row)
+    runs = world.runs[row.uid].values()
+    latest = max(runs, key=lambda run: run.number, default=None)
+    failed = latest is not None and latest.phase is RunPhase.FAILED
+    return {
+        "name": row.key.name,
+        "kind": "job",
+        "wanted": sight.wanted,
+        "ready": sight.ready,
+        "updated": sight.updated,
+        "healthy": not failed,
+        "message": _job_message(world, row, sight, latest),
+        "endpoints": [],
+        "replicas": [_replica(world, alloc) for alloc in world.allocs_of(row.uid)],
+    }
+
+
+def _job_message(world: World, row: ResourceRow, sight: Rollout, latest: Run | None) -> str:
+    scheduled = job_policy(row.body).schedule is not None
+    parts = [_schedule_told(world, row)] if scheduled else []
+    if latest is not None:
+        told = f": {latest.message}" if latest.message else ""
+        parts.append(f"run {latest.number} {latest.phase}{told}")
+    return "; ".join(parts) or sight.message
+
+
+def _replica(world: World, alloc: Alloc) -> dict[str, Any]:
+    row = world.resources[alloc.uid]
+    stopping = alloc.leaving is not None and not alloc.ended
+    return {
+        "id": alloc.id,
+        "service": row.key.name,
+        "state": "stopping" if stopping else str(alloc.state),
+        "ready": alloc.serving,
+        "node": alloc.node,
+        "index": alloc.index,
+        "revision": world.template_of(alloc).revision,
+        "restarts": alloc.restarts,
+        "started": alloc.since,
+        "address": _first_address(alloc),
+        "message": alloc.message or alloc.reason,
+    }
+
+
+def _first_address(alloc: Alloc) -> str:
+    if not alloc.address:
+        return ""
+    port = next(iter(alloc.ports.values()), None)
+    return alloc.address if port is None else f"{alloc.address}:{port}"
+
+
+def _endpoints(
+    world: World, row: ResourceRow, nodes: Sequence[NodeUse]
+) -> Iterator[str]:
+    """Addresses that answer from outside."""
+    host = next((n.facts.addresses[0] for n in nodes if n.facts.addresses), "127.0.0.1")
+    for port in row.body.get("ports", ()):
+        if port.get("published"):
+            address = port.get("host_ip") or host
+            address = host if address in {"0.0.0.0", "::"} else address  # noqa: S104
+            scheme = port.get("app_protocol", "")
+            where = f"{address}:{port['published']}"
+            yield f"{scheme}://{where}" if scheme in {"http", "https"} else where
+    for route in world.of_app(row.key.app, "route"):
+        if route.body["service"] == row.key.name and not route.deleting:
+            yield _route_address(route.body, host)
+
+
+def _route_address(route: Mapping[str, Any], host: str) -> str:
+    http, https = entry_ports()
+    scheme, port, usual = ("https", https, 443) if route.get("tls") else ("http", http, 80)
+    where = route.get("host") or host
+    return f"{scheme}://{where}{'' if port == usual else f':{port}'}{route.get('path', '/')}"
+
+
+# -- why -----------------------------------------------------------------------------------
+
+
+def why(world: World, app: App, wanted: str, nodes: Sequence[NodeUse]) -> list[str] | None:
+    """Why a service, job or replica is where it is; None when there is no such thing."""
+    rows = [row for row in units_of(world, app) if row.key.name == wanted]
+    allocs = [a for row in rows for a in world.allocs_of(row.uid) if not a.gone]
+    if not rows:
+        found = world.allocs.get(wanted)
+        if found is None or world.resources[found.uid].key.app != app:
+            return None
+        rows, allocs = [world.resources[found.uid]], [found]
+    lines = [line for row in rows for line in _why_unit(world, row, nodes)]
+    return lines + [line for alloc in allocs for line in _why_alloc(world, alloc, nodes)]
+
+
+def _why_unit(world: World, row: ResourceRow, nodes: Sequence[NodeUse]) -> Iterator[str]:
+    if row.deleting:
+        yield f"{row.key.name}: it is being removed"
+    elif row.key.kind == "job":
+        yield f"{row.key.name}: {_job_message(world, row, _job_rollout(world, row), None)}"
+    else:
+        sight = _service_rollout(service_view(world, row, nodes))
+        told = "; ".join(part for part in (sight.message, sight.reason) if part)
+        counts = f"{sight.ready} of {sight.wanted} ready, {sight.updated} of this version"
+        yield f"{row.key.name}: {sight.phase}, {counts}" + (f": {told}" if told else "")
+
+
+def _why_alloc(world: World, alloc: Alloc, nodes: Sequence[NodeUse]) -> Iterator[str]:
+    row = world.resources[alloc.uid]
+    demand = demand_of(str(row.key), world.template_of(alloc).body)
+    if alloc.node:
+        told = f": {alloc.message}" if alloc.message else ""
+        leaving = f", leaving because {alloc.reason}" if alloc.leaving is not None else ""
+        yield f"{alloc.id}: {alloc.state} on {alloc.node}{leaving}{told}"
+        if alloc.restarts:
+            code = "" if alloc.exit_code is None else f", last exit code {alloc.exit_code}"
+            yield f"{alloc.id}: restarted {alloc.restarts} times{code}"
+        return
+    yield f"{alloc.id}: pending, no node fits; it asks for {_asks(demand.cpus, demand.memory)}"
+    for reason in place(demand, nodes).reasons:
+        yield f"{alloc.id}: {reason}"
+
+
+def _asks(cpus: int, memory: int) -> str:
+    return f"{cpus / 1000:g} cpus and {memory / (1 << 20):.0f} MiB of memory"
