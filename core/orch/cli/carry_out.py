@@ -29,7 +29,7 @@ def carry_out(connection: Connection, plan: Plan, rollout: RolloutChoice, form: 
         out.show(plan_report(plan), out.stderr)
     agree_to_destroy(connection, plan, yes=rollout.yes)
     failures = Failures(connection)
-    view = view_for(out, form, plan.pending)
+    view = view_for(out, form, plan.actions)
     outcome = _watched(connection, plan, rollout, view, failures)
     _tell(connection, outcome, failures, form)
     return outcome.exit_code

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orch.cli.specfile import files_of, folder_of, load_spec
+from orch.cli.specfile import files_of, folder_of, load_spec, read_spec
 from orch.cli.targets import DEFAULT_NAMESPACE, choose
 from orch.errors import UsageFault
 from orch.types import Instance
@@ -89,10 +89,7 @@ def instance_of(choice: TargetChoice, target: Target, spec: SpecChoice, app: str
 @contextmanager
 def connected_by_spec(choice: TargetChoice, spec: SpecChoice, out: Out) -> Iterator[Connection]:
     """A connection for the spec that the command line names."""
-    loaded = load_spec(spec, out)
-    target = target_of(choice, spec)
-    instance = instance_of(choice, target, spec, loaded.app.name)
-    with connected(target, instance, loaded.base, out, loaded) as connection:
+    with _connected_to(choice, spec, load_spec(spec, out), out) as connection:
         yield connection
 
 
@@ -106,8 +103,18 @@ def connected_by_name(choice: TargetChoice, spec: SpecChoice, out: Out) -> Itera
             yield connection
     else:
         _need_a_spec(spec)
-        with connected_by_spec(choice, spec, out) as connection:
+        with _connected_to(choice, spec, read_spec(spec), out) as connection:
             yield connection
+
+
+@contextmanager
+def _connected_to(
+    choice: TargetChoice, spec: SpecChoice, loaded: Loaded, out: Out
+) -> Iterator[Connection]:
+    target = target_of(choice, spec)
+    instance = instance_of(choice, target, spec, loaded.app.name)
+    with connected(target, instance, loaded.base, out, loaded) as connection:
+        yield connection
 
 
 @contextmanager
@@ -152,6 +159,15 @@ def _need_a_spec(spec: SpecChoice) -> None:
         raise UsageFault(
             fault.fault, place=fault.place, mend=f"{fault.mend}, or the application with --name"
         ) from None
+
+
+def need_deployed(connection: Connection) -> None:
+    """Raises UsageFault when nothing of the application is there."""
+    if not connection.session.status().services:
+        instance = connection.instance
+        raise UsageFault(
+            "nothing is deployed here", place=str(instance), mend="run `orch deploy` first"
+        )
 
 
 def known_services(connection: Connection, names: Sequence[str]) -> None:

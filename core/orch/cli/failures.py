@@ -26,7 +26,7 @@ class Failures:
     def __init__(self, connection: Connection) -> None:
         self._backend: Backend = connection.backend
         self._instance = connection.instance
-        self._redactor = connection.session.redactor
+        self._session = connection.session
         self._lock = threading.Lock()
         self.logs: dict[str, list[LogLine]] = {}
         self.reasons: dict[str, str] = {}
@@ -50,7 +50,8 @@ class Failures:
             lines = list(islice(self._backend.logs(self._instance, query), _MOST))
         except (OrchError, OSError, RuntimeError):
             return []  # the failure itself is told; that its logs can't be read must not hide it
-        return [replace(row, text=self._redactor.text(row.text)) for row in _of_one_replica(lines)]
+        shown = _of_one_replica(lines)
+        return [replace(row, text=self._session.redacted(row.text)) for row in shown]
 
 
 def _of_one_replica(lines: list[LogLine]) -> list[LogLine]:

@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 
 
 def diagnostics_report(diagnostics: Iterable[Diagnostic]) -> Report:
-    """One line a fault, in the given order, and how many there were."""
+    """One line a fault, in the given order, and how many there were if several."""
     report = Report("Faults")
     counts = dict.fromkeys(Severity, 0)
     for diagnostic in diagnostics:
         counts[diagnostic.severity] += 1
         _add(report, diagnostic)
-    report.line(Span(_summary(counts), "strong"))
+    if sum(counts.values()) > 1:
+        report.line(Span(_summary(counts), "strong"))
     return report
 
 
@@ -38,4 +39,4 @@ def _add(report: Report, diagnostic: Diagnostic) -> None:
 
 def _summary(counts: dict[Severity, int]) -> str:
     told = [f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in counts.items() if n]
-    return ", ".join(told) or "no faults"
+    return ", ".join(told)

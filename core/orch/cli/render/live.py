@@ -16,7 +16,7 @@ from orch.cli.render.plan import SIGNS
 from orch.cli.render.report import STYLES, printable
 from orch.cli.render.terminal import console
 from orch.cli.render.values import since
-from orch.types import EventKind
+from orch.types import EventKind, Operation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +47,7 @@ class _Row:
     updated: str = ""
     began: float = 0.0
     ended: float = 0.0
+    failed: bool = False
 
     @property
     def is_over(self) -> bool:
@@ -63,7 +64,9 @@ class LiveView:
     """Draws on stderr; what it drew last stays when it stops."""
 
     def __init__(self, out: Out, actions: Sequence[Action]) -> None:
-        self._rows = {action.id: _Row(action) for action in actions}
+        self._actions = {action.id: action for action in actions}
+        changing = [action for action in actions if action.operation is not Operation.NOOP]
+        self._rows = {action.id: _Row(action) for action in changing}
         self._lock = threading.Lock()
         self._console = console(out.stderr, color=out.colored(out.stderr))
         self._spinner = Spinner("dots", style=STYLES["name"])
@@ -72,7 +75,7 @@ class LiveView:
         )
 
     def start(self) -> None:
-        if self._rows:
+        if self._actions:
             self._live.start()
 
     def stop(self) -> None:
@@ -84,11 +87,17 @@ class LiveView:
 
     def on_event(self, event: Event) -> None:
         with self._lock:
-            row = self._rows.get(event.id)
+            row = self._row(event.id)
             if row is not None:
                 _follow(row, event, time.monotonic())
         if row is None and event.message:
             self.say(printable(f"{event.id}: {event.message}" if event.id else event.message))
+
+    def _row(self, id_: str) -> _Row | None:
+        """The row of a resource; one that does not change gets its row when it is heard of."""
+        if id_ in self._actions:
+            return self._rows.setdefault(id_, _Row(self._actions[id_]))
+        return None
 
     def _draw(self) -> RenderableType:
         with self._lock:
@@ -124,15 +133,17 @@ class LiveView:
             return Text("·", style="dim")
         if not row.is_over:
             return self._spinner
-        sign, style = _ENDED[row.kind]
+        sign, style = ("↺", "warn") if row.failed and row.kind not in _BAD else _ENDED[row.kind]
         return Text(sign, style=STYLES[style])
 
 
 def _follow(row: _Row, event: Event, now: float) -> None:
     row.began = row.began or now
-    row.message = printable(event.message) if event.message else row.message
+    if event.message or event.kind in _ENDED:
+        row.message = printable(event.message)
     if event.kind is not EventKind.WARNING:
         row.kind = event.kind
+        row.failed = row.failed or event.kind in _BAD
     if "wanted" in event.data:
         row.ready = f"{event.data.get('ready', 0)}/{event.data['wanted']}"
         row.updated = str(event.data.get("updated", ""))
@@ -156,5 +167,7 @@ def _state(row: _Row) -> Text:
     if row.kind is None:
         return Text("waiting", style="dim")
     word = "" if row.kind is EventKind.PROGRESS else row.kind.value
+    if row.failed and row.is_over and row.kind not in _BAD:
+        word = "back at the last good release"
     said = ": ".join(dict.fromkeys(part for part in (word, row.message) if part))
     return Text(said or "in progress", style=STYLES["bad"] if row.kind in _BAD else "")

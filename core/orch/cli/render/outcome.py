@@ -24,7 +24,6 @@ _NEXT = {
     Verdict.ROLLED_BACK: "mend the cause above and deploy again; the last good release serves",
     Verdict.FAILED: "mend the cause and deploy again, or `orch rollback`; `orch status` tells more",
     Verdict.TIMED_OUT: "give more time with --timeout, or look at `orch status` and `orch logs`",
-    Verdict.INTERRUPTED: "run the same command again to go on",
 }
 
 
@@ -42,8 +41,6 @@ def outcome_report(
     word, style = _HEADS[outcome.verdict]
     place = f" on {instance.target}/{instance.namespace}"
     report.line(Span(instance.name, "strong"), f"{place}: ", Span(word, style), _tail(outcome))
-    if outcome.verdict in (Verdict.FAILED, Verdict.TIMED_OUT, Verdict.INTERRUPTED):
-        _what_stands(report, outcome)
     _addresses(report, status)
     if outcome.verdict in _NEXT:
         report.line(Span("  next: ", "name"), _NEXT[outcome.verdict])
@@ -56,15 +53,9 @@ def _log(row: LogLine) -> tuple[Span, ...]:
 
 def _tail(outcome: Outcome) -> str:
     revision = f", revision {outcome.revision}" if outcome.revision else ""
-    message = f"; {printable(outcome.message)}" if outcome.message else ""
+    told = outcome.message if outcome.verdict is not Verdict.DONE else ""
+    message = f"; {printable(told)}" if told else ""
     return f"{revision}{message}"
-
-
-def _what_stands(report: Report, outcome: Outcome) -> None:
-    if outcome.done:
-        report.line(f"  done: {', '.join(outcome.done)}")
-    if outcome.not_started:
-        report.line(f"  not started: {', '.join(outcome.not_started)}")
 
 
 def _addresses(report: Report, status: Status | None) -> None:

@@ -85,7 +85,8 @@ def history_report(instance: Instance, releases: Iterable[Release]) -> Report:
 def _release(release: Release) -> tuple[Span | str, ...]:
     good = release.outcome in ("done", "unchanged")
     outcome = Span(release.outcome or "cut off", "good" if good else "warn")
-    what = "; ".join(part for part in (release.summary, release.reason, release.message) if part)
+    parts = (release.reason, release.summary, "" if good else release.message)
+    what = "; ".join(part for part in parts if part)
     return (str(release.number), clock(release.when), release.who, outcome, printable(what))
 
 

@@ -59,9 +59,8 @@ def command(
         known_services(connection, [service])
         chosen = _choose(connection, service, replica)
         terminal = _wants_terminal(tty)
-        return backend.exec(
-            connection.instance, service, chosen.id, command_line, tty=terminal
-        )
+        words = command_line[1:] if command_line[0] == "--" else command_line
+        return backend.exec(connection.instance, service, chosen.id, words, tty=terminal)
 
 
 command.allow_interspersed_args = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -16,6 +15,8 @@ from orch.cli.render.report import Report, Span
 from orch.errors import UsageFault
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from orch.backend.contract import Reader, Reading
     from orch.cli.render.shapes import ImportShape
     from orch.cli.root import Settings

@@ -49,10 +49,13 @@ def command(
     form: str,
 ) -> None:
     """Wait until services (all of them when none is named) are healthy, completed or gone."""
-    from orch.cli.connect import connected_by_name
+    from orch.cli.connect import connected_by_name, known_services, need_deployed
 
     out = settings.out
     with connected_by_name(target, spec, out) as connection:
+        if condition != "gone":
+            known_services(connection, services)
+            need_deployed(connection)
         view = view_for(out, form, ())
         seen = connection.session.wait(
             services=services, condition=condition, timeout=timeout, on_event=view.on_event
