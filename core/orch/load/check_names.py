@@ -49,7 +49,7 @@ def unknown(noun: str, name: str, known: Collection[str], path: FieldPath) -> Di
     if near:
         mend = f"did you mean {near}?"
     elif known:
-        mend = f"choose one of {', '.join(sorted(known)[:8])}, or add it"
+        mend = f"choose one of {', '.join(sorted(set(known))[:8])}, or add it"
     else:
         mend = f"add it to `{noun}s` at the top"
     return Diagnostic(f"there is no {noun} {name!r}", path, mend=mend)

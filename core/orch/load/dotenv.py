@@ -111,7 +111,7 @@ class _Reading:
     def _expanded(self, text: str, at: int) -> str:
         if "$" not in text:
             return text
-        text = _LONE_DOLLAR.sub("$$$$", text)
+        text = _LONE_DOLLAR.sub("$$", text)
         value, faults = expand(text, {**self._values, **self._outer})
         for fault in faults:
             self._fault(at, fault.fault, fault.mend, fault.severity)

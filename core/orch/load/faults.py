@@ -47,7 +47,7 @@ def document_path(loc: Sequence[Any], tree: Any, kind: str) -> tuple[FieldPath, 
     The second answer tells whether the last key itself is at fault.
     """
     if loc and loc[-1] == "[key]":
-        return tuple(loc[:-1]), True
+        return _key_path(loc[:-1], tree), True
     path: list[Any] = []
     value = tree
     for step in loc:
@@ -57,6 +57,15 @@ def document_path(loc: Sequence[Any], tree: Any, kind: str) -> tuple[FieldPath, 
     if kind == "missing":
         path.append(loc[-1])
     return tuple(path), kind in EXTRA
+
+
+def _key_path(loc: Sequence[Any], tree: Any) -> FieldPath:
+    """The path of a key that is no text: pydantic spells it as Python does."""
+    path, _ = document_path(loc[:-1], tree, "")
+    for step in path:
+        tree = tree[step]
+    key = next(key for key in tree if key == loc[-1] or str(key) == loc[-1])
+    return *path, key if type(key) in (str, int) else json.dumps(key)
 
 
 def _holds(value: Any, step: Any) -> bool:
@@ -75,7 +84,7 @@ def _fault(error: Any, path: FieldPath, *, key_only: bool, hidden: bool) -> Faul
         return Fault(_missing(path), at_key=True)
     shape = shape_at(path) or root()
     if hidden:
-        fault = f"the value that its variable gives is not {shape.words}"
+        fault = f"the value that its variable gives is not {shape.brief}"
         return Fault(Diagnostic(fault, path, mend=_examples(shape)), at_key=False)
     if kind == "value_error":
         fault, _, mend = str(error["ctx"]["error"]).partition("; ")
@@ -94,23 +103,25 @@ def _bad_key(path: FieldPath) -> Diagnostic:
     shape = shape_at(path[:-1])
     words = shape.key.words if shape is not None and shape.key is not None else "text"
     key = path[-1]
-    if not isinstance(key, str):
-        mend = f'put it in quotes: "{json.dumps(key)}"'
-        return Diagnostic(f"the key {json.dumps(key)} is not {words}", path, mend=mend)
+    if not isinstance(key, str) or words == "text":
+        return Diagnostic(f"the key {key} is not {words}", path, mend=f'put it in quotes: "{key}"')
     return Diagnostic(f"`{key}` is not {words}", path, mend="rename it")
 
 
 def _missing(path: FieldPath) -> Diagnostic:
     shape = shape_at(path)
-    about = f", {shape.words}" if shape is not None else ""
+    about = f", {shape.brief}" if shape is not None else ""
     return Diagnostic(f"`{path[-1]}` is missing", path, mend=f"add `{path[-1]}`{about}")
 
 
 def _wrong(shape: Shape, path: FieldPath, value: Any, kind: str) -> Diagnostic:
     if kind == "too_short":
         return Diagnostic("this list is empty", path, mend="write at least one item")
+    if value is None:
+        mend = f"write {' or '.join(shape.examples) or shape.brief}, or remove the key"
+        return Diagnostic("this key has no value", path, mend=mend)
     mend = hint_for(shape, value) or _examples(shape)
-    return Diagnostic(f"{shown(value)} is not {shape.words}", path, mend=mend)
+    return Diagnostic(f"{shown(value)} is not {shape.brief}", path, mend=mend)
 
 
 def _examples(shape: Shape) -> str:

@@ -34,6 +34,7 @@ _MENDS = {
     "escape character": "write the text in single quotes, or \\\\ for a backslash",
     "unknown anchor": "name the anchor with & before it is used",
     "recursion": "nest it less deeply",
+    "flow construct": "close the bracket or brace before it",
     "indentation": "check that the quote is closed and the lines below are indented",
 }
 

@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from orch.spec.container import FileMount, Mount, Port
+from orch.spec.container import FileMount, Mount, Port, Ulimit
 from orch.spec.shape import shape_at, shape_of_field
 from orch.types import render_path
 
@@ -30,11 +30,14 @@ _WORDS = {
     "scale": "write `deploy: {replicas: …}`",
     "tmpfs": "write `volumes: [{type: tmpfs, target: …}]`",
     "args": "write `command`",
+    "limits": "write `deploy: {resources: {limits: …}}`",
+    "reservations": "write `deploy: {resources: {reservations: …}}`",
     "version": "write `apiVersion: orch/v1`",
     "schedule": "only jobs have a schedule; move this one below `jobs`",
     "extends": "write an environment, or use a YAML anchor",
     "include": "give several files, each with -f",
 }
+_DEEPEST = 4
 _PORT = re.compile(r"(?:(?:([\d.]+):)?(\d+):)?(\d+)(?:/(tcp|udp|sctp))?")
 
 
@@ -43,8 +46,9 @@ def nearest(word: str, known: Iterable[str]) -> str:
     from difflib import get_close_matches
 
     names = list(known)
-    exact = [name for name in names if name.casefold() == word.casefold()]
-    return next(iter(exact or get_close_matches(word, names, 1, 0.7)), "")
+    letters = sorted(word.casefold())
+    same = [name for name in names if sorted(name.casefold()) == letters]
+    return next(iter(same or get_close_matches(word, names, 1, 0.65)), "")
 
 
 def unknown_key_hint(path: FieldPath) -> str:
@@ -54,10 +58,11 @@ def unknown_key_hint(path: FieldPath) -> str:
         return "remove it"
     fields = _fields(shape)
     return (
-        _below(word, fields)
+        _below(word, shape)
         or _above(word, path)
-        or _meant(word, fields)
         or _WORDS.get(word, "")
+        or _meant(word, fields)
+        or _deeper(word, shape)
         or f"known keys are {', '.join(sorted(fields))}"
     )
 
@@ -67,9 +72,28 @@ def _fields(shape: Shape) -> dict[str, Shape]:
     return {name: shape_of_field(f) for part in whole for name, f in part.fields.items()}
 
 
-def _below(word: str, fields: dict[str, Shape]) -> str:
-    owners = [name for name, shape in fields.items() if word in shape.fields]
+def _below(word: str, shape: Shape) -> str:
+    owners = [name for name, inner in _parts(shape) if word in inner.fields]
     return f"it belongs under `{owners[0]}`" if owners and word not in _WORDS else ""
+
+
+def _deeper(word: str, shape: Shape) -> str:
+    """The nearest place further down that has such a key, breadth first."""
+    level = [("", shape)]
+    for _ in range(_DEEPEST):
+        level = [(f"{way}.{name}", inner) for way, part in level for name, inner in _parts(part)]
+        for way, inner in level:
+            if word in inner.fields:
+                return f"it belongs under `{way[1:]}`"
+    return ""
+
+
+def _parts(shape: Shape) -> list[tuple[str, Shape]]:
+    """What is one level down; a service's own `resources` are those of `deploy`."""
+    if shape.is_map and shape.item is not None:
+        return [("NAME", shape.item)]
+    fields = _fields(shape)
+    return [(n, inner) for n, inner in fields.items() if n != "resources" or "deploy" not in fields]
 
 
 def _above(word: str, path: FieldPath) -> str:
@@ -94,15 +118,14 @@ def hint_for(shape: Shape, value: Any) -> str:
         return _for_list(shape, value)
     if isinstance(value, dict) and shape.is_list:
         return "write a list; its items begin with -"
+    if type(value) is int and shape.model in _FROM_NUMBER:
+        return f"write {_FROM_NUMBER[shape.model].format(value)}"
     if isinstance(value, bool | int | float) and str in shape.types:
         return _for_number(shape, value)
-    if value is None:
-        return (
-            f"write {' or '.join(shape.examples)}, or remove the key"
-            if shape.examples
-            else ("give it a value, or remove the key")
-        )
     return ""
+
+
+_FROM_NUMBER = {Port: "{{target: {0}}}", Ulimit: "{{soft: {0}, hard: {0}}}"}
 
 
 def _for_text(shape: Shape, text: str) -> str:

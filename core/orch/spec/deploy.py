@@ -201,6 +201,6 @@ class Autoscale(Model):
     @model_validator(mode="after")
     def _bounds_in_order(self) -> Self:
         if self.min > self.max:
-            msg = f"min {self.min} is above max {self.max}"
+            msg = f"min {self.min} is above max {self.max}; swap them"
             raise ValueError(msg)
         return self

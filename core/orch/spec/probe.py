@@ -72,7 +72,8 @@ class Probe(Model):
     def _one_check(self) -> Self:
         given = [name for name in CHECKS if getattr(self, name) is not None]
         if len(given) != 1:
-            msg = f"a probe has exactly one of {', '.join(CHECKS)}; this one has {given or 'none'}"
+            has = " and ".join(given) or "none"
+            msg = f"a probe has exactly one of {', '.join(CHECKS)}; this one has {has}"
             raise ValueError(msg)
         return self
 

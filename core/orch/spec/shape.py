@@ -53,6 +53,15 @@ class Shape:
     free_text: bool = False
 
     @property
+    def brief(self) -> str:
+        """What it is, without what stands in it."""
+        if self.members:
+            return " or ".join(member.brief for member in self.members)
+        if self.is_list:
+            return "a list"
+        return "a mapping" if self.is_map or self.model is not None else self.words
+
+    @property
     def is_map(self) -> bool:
         """Whether the author chooses the keys."""
         return self.key is not None
