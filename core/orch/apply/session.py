@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from orch.apply import releases
 from orch.apply.access import Access
 from orch.apply.deploy import Deployment, Order
-from orch.apply.lock import locked
+from orch.apply.lock import TTL, locked
 from orch.apply.releases import History, earlier_release, is_finished
 from orch.apply.waiting import Awaited, wait_for
 from orch.compile.compile import compile_app
@@ -66,7 +66,7 @@ class Session:
 
     `providers` read secrets, with relative paths from `base`; `policies` may refuse a plan;
     `who` goes into locks and releases. `clock` and `sleep` are the time module's unless a test
-    brings its own.
+    brings its own. `lock_ttl` is the life of the lock in seconds, renewed at a third of it.
     """
 
     def __init__(
@@ -80,8 +80,9 @@ class Session:
         who: str = "",
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
+        lock_ttl: float = TTL,
     ) -> None:
-        self._policies = policies
+        self._policies, self._lock_ttl = policies, lock_ttl
         self._access = Access(backend, instance, providers, base, who or "somebody", clock, sleep)
 
     # -- plans -----------------------------------------------------------------------------
@@ -253,8 +254,9 @@ class Session:
         """
         self._check_target(plan)
         order = Order(on_event, timeout, cancel or threading.Event(), rollback, wait, concurrency)
+        access = self._access
         with locked(
-            self._access.store, self._access.who, wait=lock_wait, sleep=self._access.sleep
+            access.store, access.who, wait=lock_wait, ttl=self._lock_ttl, sleep=access.sleep
         ) as lock:
             history = self._access.history()
             self._check_history(plan, history)

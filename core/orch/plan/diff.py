@@ -123,3 +123,18 @@ def look_up(body: Any, path: FieldPath, keys: ListKeys) -> Any:
             return ABSENT
         value = value[key]
     return value
+
+
+def values_at(body: Any, pattern: tuple[str, ...]) -> Iterator[Any]:
+    """Every value at a pattern's path; `*` stands for any key or item."""
+    if not pattern:
+        yield body
+        return
+    key, rest = pattern[0], pattern[1:]
+    below: list[Any] = []
+    if isinstance(body, dict):
+        below = list(body.values()) if key == "*" else [body[key]] if key in body else []
+    elif isinstance(body, list | tuple) and key == "*":
+        below = list(body)
+    for value in below:
+        yield from values_at(value, rest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from orch.plan.diff import patterns_of
+from orch.plan.diff import patterns_of, values_at
 from orch.types import Dependency, Operation
 
 if TYPE_CHECKING:
@@ -40,19 +40,6 @@ def _after_those_freeing(
 
 def _held(kind: str, body: Any, patterns: Sequence[str]) -> Iterator[tuple[str, Any]]:
     for text, path in patterns_of(patterns, kind):
-        for value in _values(body, path):
-            yield text, value
-
-
-def _values(body: Any, path: tuple[str, ...]) -> Iterator[Any]:
-    if not path:
-        if isinstance(body, str | int):
-            yield body
-        return
-    key, rest = path[0], path[1:]
-    if isinstance(body, dict):
-        below = list(body.values()) if key == "*" else [body[key]] if key in body else []
-    else:
-        below = list(body) if key == "*" and isinstance(body, list | tuple) else []
-    for value in below:
-        yield from _values(value, rest)
+        for value in values_at(body, path):
+            if isinstance(value, str | int):
+                yield text, value

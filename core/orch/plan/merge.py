@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from orch.frozen import EMPTY
-from orch.plan.diff import ABSENT, ListKeys, as_maps, fits, list_keys_of, look_up, patterns_of
+from orch.plan.diff import ABSENT, ListKeys, as_maps, list_keys_of, look_up, patterns_of
 from orch.types import Observed, Snapshot
 
 if TYPE_CHECKING:
@@ -197,9 +197,3 @@ def _project(live: Any, owners: tuple[Any, ...], path: FieldPath, keys: ListKeys
             naming = tuple(pair[1][key] for pair in pairs if pair and key in pair[1])
             parts[key] = _project(before[key], naming, (*path, key), keys)
     return parts
-
-
-def is_under(path: FieldPath, pattern: tuple[str, ...]) -> bool:
-    """Whether a changed field is the one a pattern names, above it, or below it."""
-    length = min(len(path), len(pattern))
-    return fits(pattern[:length], path[:length])

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from orch.errors import Refused
 from orch.frozen import EMPTY
-from orch.plan.diff import ABSENT, diff_bodies, look_up, patterns_of
-from orch.plan.merge import Merger, is_under, last_applied
+from orch.plan.diff import ABSENT, diff_bodies, fits, look_up, patterns_of, values_at
+from orch.plan.merge import Merger, last_applied
 from orch.types import Action, Observed, Operation, render_path
 
 if TYPE_CHECKING:
@@ -168,9 +168,18 @@ def _must_replace(
         return "the platform can't change it in place"
     patterns = patterns_of(basis.capabilities.limits.get("immutable", ()), resource.kind)
     for change in changes:
-        if any(is_under(change.path, pattern) for _, pattern in patterns):
+        if any(_touches(change, pattern) for _, pattern in patterns):
             return f"{render_path(change.path)} can't be changed in place"
     return ""
+
+
+def _touches(change: Change, pattern: tuple[str, ...]) -> bool:
+    """Whether a change is of the field that a pattern names, below it, or of a part around it."""
+    length = min(len(change.path), len(pattern))
+    if not fits(pattern[:length], change.path[:length]):
+        return False
+    sides = [list(values_at(side, pattern[length:])) for side in (change.old, change.new)]
+    return sides[0] != sides[1]
 
 
 def orphan_step(
