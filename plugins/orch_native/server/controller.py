@@ -174,8 +174,6 @@ class Controller:
         try:
             self._decide(decisions, now)
             changed = self._commit()
-            remove_unused(self._world, self.agent, now)
-            changed = self._commit() or changed
         except Exception as fault:
             told = fault if isinstance(fault, OrchError) else OrchError(f"server fault: {fault!r}")
             for done, _, error in answers:
@@ -185,6 +183,7 @@ class Controller:
             done.set_exception(error) if error is not None else done.set_result(result)
         if changed or self._stopping_tasks:
             self._tell_agent()
+            self._remove_unused(now)
             for called in tuple(self._listeners):
                 called()
 
@@ -194,6 +193,12 @@ class Controller:
         except Exception as fault:  # noqa: BLE001  (it is the asker's, and is handed to them)
             return asked.done, None, fault
         return asked.done, result, None
+
+    def _remove_unused(self, now: float) -> None:
+        """What was asked to go goes after the commit of that wish, and after its users went."""
+        remove_unused(self._world, self.agent, now)
+        if self._commit():
+            self._tell_agent()
 
     def _commit(self) -> bool:
         writes = self._world.taken()
