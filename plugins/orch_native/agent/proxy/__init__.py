@@ -1,0 +1,1 @@
+"""The balancing proxy: a process of its own, so that connections outlive the agent."""
