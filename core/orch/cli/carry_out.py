@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -41,7 +42,7 @@ def agree_to_destroy(connection: Connection, plan: Plan, *, yes: bool) -> None:
     if yes or not lost:
         return
     told = f"this destroys the data of {', '.join(lost)}"
-    if not connection.out.rich_progress or not click.get_text_stream("stdin").isatty():
+    if not connection.out.rich_progress or not sys.stdin.isatty():
         raise UsageFault(told, place=str(connection.instance), mend="add --yes if that is meant")
     if not click.confirm(f"{told[:1].upper()}{told[1:]}. Go on?", err=True):
         raise UsageFault("nothing was done", place=str(connection.instance))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Pattern = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SpecField:
     """One field of the model; `shape` says what may stand there."""
 
@@ -44,12 +44,15 @@ def all_fields() -> tuple[SpecField, ...]:
 
 
 def find(wanted: str) -> list[SpecField]:
-    """Fields whose pattern ends so; a name or index fits `*`. The shallowest ones alone."""
+    """Fields whose pattern ends so: the whole path, or else the shallowest ones.
+
+    A name or index fits `*`, and may be left out.
+    """
     keys = tuple(key for key in wanted.replace("[", ".").replace("]", "").split(".") if key)
-    fitting = [field for field in all_fields() if _ends_so(field.pattern, keys)]
-    whole = [field for field in fitting if len(field.pattern) == len(keys)]
-    least = min((len(field.pattern) for field in fitting), default=0)
-    return whole or [field for field in fitting if len(field.pattern) == least]
+    above = {field: left for field in all_fields() if (left := _above(field.pattern, keys)) >= 0}
+    whole = [field for field, left in above.items() if left == 0]
+    least = min((len(field.pattern) for field in above), default=0)
+    return whole or [field for field in above if len(field.pattern) == least]
 
 
 def children(field: SpecField) -> dict[str, str]:
@@ -76,14 +79,16 @@ def _has_fields(shape: Shape) -> bool:
     return shape.model is not None or any(_has_fields(one) for one in inner)
 
 
-def _ends_so(pattern: Pattern, keys: tuple[str, ...]) -> bool:
-    """A path that is given in part begins with the name of a field."""
-    if not keys or len(keys) > len(pattern):
-        return False
-    tail = pattern[len(pattern) - len(keys) :]
-    if len(keys) < len(pattern) and tail[0] == "*" != keys[0]:
-        return False
-    return all(p in ("*", key) for p, key in zip(tail, keys, strict=True))
+def _above(pattern: Pattern, keys: tuple[str, ...]) -> int:
+    """How much of the pattern stands before the keys; -1 when it does not end so."""
+    if not keys or not pattern:
+        return -1 if keys else len(pattern)
+    if pattern[-1] == keys[-1]:
+        return _above(pattern[:-1], keys[:-1]) if len(keys) > 1 else len(pattern) - 1
+    if pattern[-1] != "*":
+        return -1
+    named = _above(pattern[:-1], keys[:-1]) if len(keys) > 1 else -1
+    return named if named >= 0 else _above(pattern[:-1], keys)
 
 
 def _fields(shape: Shape, above: Pattern) -> Iterator[SpecField]:

@@ -14,6 +14,12 @@ def test_a_name_or_index_fits_the_star() -> None:
     assert paths("services.web.ports[0].target") == ["services.*.ports.*.target"]
 
 
+def test_names_and_indexes_may_be_left_out() -> None:
+    assert paths("services.web.ports.target") == ["services.*.ports.*.target"]
+    assert paths("services.deploy.replicas") == ["services.*.deploy.replicas"]
+    assert paths("web.deploy") == []
+
+
 def test_the_end_of_a_path_is_enough() -> None:
     assert paths("update_config.order") == ["services.*.deploy.update_config.order"]
 
@@ -29,7 +35,6 @@ def test_an_alias_is_told_as_files_spell_it() -> None:
 
 def test_nothing_fits() -> None:
     assert find("no_such") == []
-    assert find("") == []
 
 
 def test_children_are_one_level_below() -> None:

@@ -80,7 +80,7 @@ class Double:
 
     def _service(self, make: ManifestBuilder, name: str, view: Any) -> None:
         made = make.resource("service", f"service/{name}", name, rollout=True)
-        for key in ("image", "command", "environment", "deploy", "ports"):
+        for key in ("image", "command", "environment", "deploy", "ports", "probes"):
             if key in view.value.model_fields_set:
                 made.put(key, getattr(view, key))
         for mount in () if isinstance(view.volumes, Read) else view.volumes:
