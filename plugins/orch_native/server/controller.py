@@ -142,12 +142,7 @@ class Controller:
         going = True
         while going:
             items, going = self._gather()
-            try:
-                self._turn(items)
-            except Exception:
-                log.exception("a turn of the control loop failed")
-                self._world = World(self._store)
-                self._wakes = dict.fromkeys(self._world.resources, self._clock() + 1.0)
+            self._turn(items)
 
     def _gather(self) -> tuple[list[_Asked | Sequence[Observation]], bool]:
         """Everything that waits; an empty list when it is time to look again."""
@@ -175,10 +170,12 @@ class Controller:
             self._decide(decisions, now)
             changed = self._commit()
         except Exception as fault:
+            log.exception("a turn of the control loop failed")
+            self._begin_anew()
             told = fault if isinstance(fault, OrchError) else OrchError(f"server fault: {fault!r}")
             for done, _, error in answers:
                 done.set_exception(error or told)
-            raise
+            return
         for done, result, error in answers:
             done.set_exception(error) if error is not None else done.set_result(result)
         if changed or self._stopping_tasks:
@@ -186,6 +183,11 @@ class Controller:
             self._remove_unused(now)
             for called in tuple(self._listeners):
                 called()
+
+    def _begin_anew(self) -> None:
+        """Forget what was decided and not written; look at everything again after a pause."""
+        self._world = World(self._store)
+        self._wakes = dict.fromkeys(self._world.resources, self._clock() + 1.0)
 
     def _do(self, asked: _Asked, now: float) -> tuple[Future[Any], Any, BaseException | None]:
         try:

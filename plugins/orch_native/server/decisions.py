@@ -143,7 +143,7 @@ class Decisions:
         kept = {row.template, row.proven.template if row.proven else row.template}
         deployment = self.world.deployments.get(row.uid)
         if deployment is not None:
-            kept |= {deployment.template, deployment.base or deployment.template}
+            kept.add(deployment.template)
         kept |= {run.template for run in self.world.runs[row.uid].values()}
         kept |= {alloc.template for alloc in self.world.allocs_of(row.uid)}
         if number not in kept and number in self.world.templates[row.uid]:

@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from orch.errors import Conflict, OrchError, Refused, UsageFault
+from orch_native.api import Put, RolloutPhase
+from orch_native.server import refusals, sights
+from orch_native.server.model import App, Key
+
+from tests.unit.native_server.harness import SHOP, service
+
+if TYPE_CHECKING:
+    from tests.unit.native_server.harness import Plane
+
+FAST = {"update_config": {"monitor": "0s"}}
+
+
+
+
+def allocation(plane: Plane, name: str = "web") -> Any:
+    (alloc,) = [a for a in plane.allocs(name) if not a.gone]
+    return plane.agent.tasks[alloc.id].allocation
+
+
+def mounted(**more: Any) -> dict[str, Any]:
+    return service(
+        "ok",
+        deploy=FAST,
+        configs=[{"source": "conf", "target": "/conf"}],
+        secrets=[{"source": "pw", "target": "pw"}],
+        environment={"PW": {"secret": "pw"}, "PLAIN": "x"},
+        **more,
+    )
+
+
+def put_files(plane: Plane, content: str, password: str, version: str) -> None:
+    plane.put("conf", {"content": content}, "config")
+    plane.put("pw", {"version": version}, "secret", secrets={"pw": password})
+
+
+def test_files_and_values_reach_the_agent(plane: Plane) -> None:
+    put_files(plane, "a = 1", "canary-7f3a", "v1")
+    plane.put("web", mounted())
+    plane.run(5)
+    made = allocation(plane)
+    assert made.files == {"configs/conf": b"a = 1", "secrets/pw": b"canary-7f3a"}
+    assert made.values == {"pw": "canary-7f3a"}
+
+
+def test_secret_values_are_nowhere_in_the_clear(plane: Plane) -> None:
+    put_files(plane, "a = 1", "canary-7f3a", "v1")
+    plane.put("web", mounted())
+    plane.run(5)
+    shown = plane.ask(lambda r: [sights.stored(row) for row in r.world.of_app(SHOP)])
+    assert "canary-7f3a" not in repr(shown) + repr(plane.status("web")) + repr(plane.events())
+    assert "canary-7f3a" not in repr(allocation(plane))
+    assert "canary-7f3a" not in repr(Put({}, secrets={"pw": "canary-7f3a"}))
+    plane.store.close()
+    for path in plane.folder.iterdir():
+        assert b"canary-7f3a" not in path.read_bytes(), path
+    assert (plane.folder / "key").stat().st_mode & 0o777 == 0o600
+    plane.crash()
+
+
+def test_rolled_back_replica_gets_the_files_it_went_with(plane: Plane) -> None:
+    put_files(plane, "a = 1", "old-password", "v1")
+    plane.put("web", mounted())
+    plane.run(5)
+    put_files(plane, "a = 2", "new-password", "v2")
+    plane.put("web", mounted() | {"command": ["unstartable"]}, revision=2)
+    plane.run(30)
+    assert plane.rollout().phase is RolloutPhase.ROLLED_BACK
+    made = allocation(plane)
+    assert made.files == {"configs/conf": b"a = 1", "secrets/pw": b"old-password"}
+
+
+def test_changed_file_restarts_what_mounts_it_and_old_contents_are_dropped(plane: Plane) -> None:
+    put_files(plane, "a = 1", "old", "v1")
+    plane.put("web", mounted())
+    plane.run(5)
+    first = allocation(plane).id
+    put_files(plane, "a = 2", "new", "v2")
+    plane.put("web", mounted() | {"x_config_digests": {"conf": "2"}}, revision=2)
+    plane.run(5)
+    plane.run(1000)
+    assert allocation(plane).id != first
+    assert list(plane.controller._world.contents.values()) == [b"a = 2"]
+    assert [version for *_, version in plane.controller._world.secrets] == ["v2"]
+
+
+def test_missing_config_is_told_and_nothing_is_begun(plane: Plane) -> None:
+    with pytest.raises(UsageFault, match="there is no config 'conf'"):
+        plane.put("web", mounted())
+    assert plane.ask(lambda r: list(r.world.of_app(SHOP))) == []
+
+
+def test_external_secret_is_another_app_s_of_the_namespace(plane: Plane) -> None:
+    key = Key(App("default", "vault"), "secret", "shared")
+    put = Put({"version": "v1"}, secrets={"shared": "from-there"})
+    plane.ask(lambda r: r.put(key, put))
+    plane.put("pw", {"external": True, "name": "shared"}, "secret")
+    plane.put("conf", {"content": "x"}, "config")
+    plane.put("web", mounted())
+    plane.run(5)
+    assert allocation(plane).values == {"pw": "from-there"}
+
+
+def test_expected_version_is_compared(plane: Plane) -> None:
+    with pytest.raises(Conflict, match="it is not there"):
+        plane.put("web", service("ok"), expect_version="3")
+    row = plane.put("web", service("ok"), expect_version="")
+    with pytest.raises(Conflict):
+        plane.put("web", service("ok", "2"), expect_version="")
+    plane.put("web", service("ok", "2"), expect_version=str(row.version))
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("service", {"replicas": 2}),
+        ("service", {"deploy": {"replicas": -1}}),
+        ("job", {"backoff_limit": "many"}),
+        ("config", {"content": "?", "encoding": "base64"}),
+        ("volume", {"access": "everybody"}),
+        ("pod", {}),
+    ],
+)
+def test_body_that_is_not_valid_is_refused(plane: Plane, kind: str, body: dict[str, Any]) -> None:
+    with pytest.raises(UsageFault):
+        plane.put("web", body, kind)
+    assert plane.ask(lambda r: list(r.world.of_app(SHOP))) == []
+
+
+def test_published_port_of_another_app_is_refused(plane: Plane) -> None:
+    ports = [{"target": 80, "published": 8080}]
+    plane.put("web", {**service("ok"), "ports": ports})
+    other = Key(App("default", "blog"), "service", "front")
+    with pytest.raises(Refused, match="default/shop/web"):
+        plane.ask(lambda r: r.put(other, Put({**service("ok"), "ports": ports})))
+
+
+def test_volume_goes_when_its_last_user_has_gone(plane: Plane) -> None:
+    plane.put("data", {}, "volume")
+    mounts = [{"type": "volume", "source": "data", "target": "/data"}]
+    plane.put("web", service("ok", volumes=mounts, deploy=FAST))
+    plane.run(5)
+    assert allocation(plane).volumes["data"]["name"] == "default_shop_data"
+    plane.delete("data", "volume")
+    plane.run(1)
+    assert plane.rollout("data", "volume").phase is RolloutPhase.PROGRESSING
+    plane.delete("web")
+    plane.run(5)
+    assert "volume default_shop_data" in plane.agent.removed
+    assert plane.rollout("data", "volume").phase is RolloutPhase.GONE
+
+
+def test_each_replica_has_its_own_volume_and_all_are_removed(plane: Plane) -> None:
+    plane.put("data", {"per_replica": True}, "volume")
+    mounts = [{"type": "volume", "source": "data", "target": "/data"}]
+    plane.put("web", service("ok", replicas=2, volumes=mounts, deploy=FAST))
+    plane.run(5)
+    names = {task.allocation.volumes["data"]["name"] for task in plane.agent.tasks.values()}
+    assert names == {"default_shop_data-web-0", "default_shop_data-web-1"}
+    plane.crash()
+    plane.delete("web")
+    plane.run(5)
+    plane.delete("data", "volume")
+    plane.run(1)
+    assert {f"volume {name}" for name in names} <= set(plane.agent.removed)
+
+
+def test_routing_has_entries_for_ports_and_routes(plane: Plane) -> None:
+    ports = [{"name": "http", "target": 8080, "published": 80}]
+    plane.put("web", {**service("ok", deploy=FAST), "ports": ports})
+    plane.put("any", {"path": "/", "service": "web", "port": "http", "host": "a.example"}, "route")
+    plane.run(5)
+    entries = plane.agent.routing.entries
+    assert {(e.service, e.target, e.published) for e in entries if not e.routes} == {
+        ("default/shop/web", 8080, 0),
+        ("default/shop/web", 8080, 80),
+    }
+    (route,) = next(e.routes for e in entries if e.routes)
+    assert (route["host"], route["service"], route["target"]) == (
+        "a.example",
+        "default/shop/web",
+        8080,
+    )
+
+
+def test_changing_a_published_port_restarts_nobody(plane: Plane) -> None:
+    plane.put("web", {**service("ok", deploy=FAST), "ports": [{"target": 80, "published": 80}]})
+    plane.run(5)
+    first = allocation(plane).id
+    plane.put(
+        "web",
+        {**service("ok", deploy=FAST), "ports": [{"target": 80, "published": 81}]},
+        revision=2,
+    )
+    plane.run(5)
+    assert allocation(plane).id == first
+    assert 81 in {entry.published for entry in plane.agent.routing.entries}
+
+
+def test_what_does_not_fit_waits_and_says_by_how_much(plane: Plane) -> None:
+    asked = {"resources": {"reservations": {"memory": "5Gi"}}, **FAST}
+    plane.put("web", service("ok", replicas=2, deploy=asked))
+    plane.run(5)
+    assert plane.ready() == 1
+    told = " ".join(plane.why("web"))
+    assert "memory ruled out 1 of 1 nodes" in told
+    assert "5Gi wanted, 3Gi free of 8Gi: 2Gi short" in told
+    plane.agent.memory = 16 << 30
+    plane.controller._facts = None
+    plane.run(10)
+    assert plane.ready() == 2
+
+
+def test_refusals_tell_before_anything_is_done(plane: Plane) -> None:
+    def asked(body: dict[str, Any]) -> list[str]:
+        key = Key(SHOP, "service", "web")
+        found = plane.ask(lambda r: refusals.refusals(r.world, plane.controller, key, body))
+        return [f"{refusal.path}: {refusal.reason}" for refusal in found]
+
+    assert asked(service("ok")) == []
+    many = service("ok", replicas=3, deploy={"resources": {"reservations": {"cpus": "2"}}})
+    assert asked(many) == [
+        "deploy.resources.reservations.cpus: only 2 of 3 replicas fit: cpus ruled out 1 of 1"
+        " nodes (host: 2 wanted, 0 free of 4: 2 short)"
+    ]
+    nowhere = service("ok", deploy={"placement": {"constraints": ["node.labels.tier == db"]}})
+    assert "node.labels.tier is 'web', wanted == db" in asked(nowhere)[0]
+    host = {"ports": [{"target": 80, "published": 80, "mode": "host"}]}
+    overlap = service("ok", deploy={"update_config": {"order": "start-first"}}) | host
+    assert asked(overlap)[0].startswith("deploy.update_config.order: ")
+    assert asked(service("ok", replicas=2) | host)[0].startswith("ports: only 1 of 2")
+
+
+def test_full_disk_refuses_the_write_and_keeps_what_was(plane: Plane) -> None:
+    plane.put("web", service("ok", deploy=FAST))
+    plane.run(5)
+    (pages,) = plane.store._writing.execute("PRAGMA page_count").fetchone()
+    plane.store._writing.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(OrchError, match="full"):
+        plane.ask(lambda r: r.put(Key(SHOP, "config", "big"), Put({"content": "x" * 10**6})))
+    plane.store._writing.execute("PRAGMA max_page_count = 1000000")
+    assert plane.ask(lambda r: [row.key.id for row in r.world.of_app(SHOP)]) == ["service/web"]
