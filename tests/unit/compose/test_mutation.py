@@ -5,18 +5,21 @@ from __future__ import annotations
 import copy
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
-from orch.backend.contract import Reading
 from orch.types import Fidelity, LedgerEntry, render_path
 from orch_compose import ComposeReader
 from orch_compose.writer import Writer
 from tests.unit.compose.samples import Case, cases
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orch.backend.contract import Reading
 
 ROOT = Path(__file__).parents[3]
 SCHEMAS = Path(os.environ.get("ORCH_SCHEMAS", ROOT.parent / "shared" / "schemas"))
