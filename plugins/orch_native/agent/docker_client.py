@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import socket
 import struct
 import threading
 from typing import TYPE_CHECKING, Any, cast
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from docker import APIClient
 
+USUAL = "unix:///var/run/docker.sock"
 SECONDS = 60
 POOL = 64
 
@@ -45,11 +47,12 @@ class Engine:
         import docker
 
         settings = {"base_url": self._host} if self._host else docker.utils.kwargs_from_env()
+        host = settings.get("base_url") or USUAL
+        _knock(host)
         try:
             return docker.APIClient(version="auto", timeout=SECONDS, max_pool_size=POOL, **settings)
         except docker.errors.DockerException as fault:
-            where = self._host or settings.get("base_url") or "the usual socket"
-            raise Unreached(f"no Docker engine answers at {where}: {_cause(fault)}") from fault
+            raise Unreached(f"no Docker engine answers at {host}: {_cause(fault)}") from fault
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[APIClient]:
@@ -91,11 +94,13 @@ class Engine:
         with self._translated() as api:
             return cast("dict[str, Any]", api.info())
 
-    def deaths(self, label: str) -> Iterator[str]:
+    def deaths(self, label: str, since: int) -> Iterator[str]:
         """Names of containers with a label, as they end; returns when the connection is lost."""
         with self._translated() as api:
             stream = api.events(
-                filters={"type": "container", "event": "die", "label": label}, decode=True
+                since=since,
+                filters={"type": "container", "event": "die", "label": label},
+                decode=True,
             )
             self._deaths = stream
             for event in stream:
@@ -269,6 +274,18 @@ class Engine:
             if not answer.ok:
                 kinds: dict[int, Callable[[str], StartFault]] = {404: Missing, 409: Taken}
                 raise kinds.get(answer.status_code, StartFault)(_words(answer.text))
+
+
+def _knock(host: str) -> None:
+    """See whether an engine's socket is open; the SDK leaves one behind when it is not."""
+    path = host.partition("unix://")[2]
+    if not path:
+        return
+    with socket.socket(socket.AF_UNIX) as line:
+        try:
+            line.connect(path)
+        except OSError as fault:
+            raise Unreached(f"no Docker engine answers at {host}: {fault.strerror}") from fault
 
 
 def _words(text: str) -> str:

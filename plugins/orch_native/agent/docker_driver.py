@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import re
 import threading
 import time
@@ -64,9 +64,9 @@ class DockerDriver:
             return self._known[1]
         try:
             version = str(self._engine.version().get("Version", ""))
-            found = DriverFacts(self.name, True, "", version, FEATURES)
+            found = DriverFacts(self.name, available=True, version=version, features=FEATURES)
         except Unreached as fault:
-            found = DriverFacts(self.name, False, str(fault))
+            found = DriverFacts(self.name, available=False, reason=str(fault))
         self._known = (time.monotonic(), found)
         return found
 
@@ -188,7 +188,7 @@ class DockerDriver:
         joins = {name: join for name, _known, join in pod.networks()}
         if piece.role == "init":
             # It is no replica: the service's name must not lead to it.
-            return next(iter(joins)), dict.fromkeys(joins, {})
+            return next(iter(joins)), {name: {} for name in joins}
         return next(iter(joins)), {name: endpoint(pod, join) for name, join in joins.items()}
 
     def _labels(self, pod: Pod, piece: Piece, attempt: int) -> dict[str, str]:
@@ -249,9 +249,10 @@ class DockerDriver:
 
     def _watch(self) -> None:
         while not self._closing.is_set():
+            since = int(time.time()) - 1
             self._look_again()
             try:
-                for name in self._engine.deaths(f"{AGENT}={self._agent}"):
+                for name in self._engine.deaths(f"{AGENT}={self._agent}", since):
                     self._call(name.rpartition(".")[0])
             except (StartFault, Unreached, ValueError):
                 pass  # the engine went away: everything is looked at again when it is back
@@ -414,7 +415,7 @@ def _seconds(stamp: str) -> float:
     """The engine's time with nanoseconds as seconds since the epoch."""
     whole, _, rest = stamp.partition(".")
     match = re.match(r"\d+", rest)
-    base = datetime.datetime.fromisoformat(whole.rstrip("Z") + "+00:00").timestamp()
+    base = dt.datetime.fromisoformat(whole.rstrip("Z")).replace(tzinfo=dt.UTC).timestamp()
     return base + (float(f"0.{match[0]}") if match else 0.0)
 
 

@@ -85,9 +85,9 @@ class DockerSession:
     def close(self) -> None:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
-        self._wrapped.close()
-        with contextlib.suppress(OSError):
-            self._socket.close()
-        response = getattr(self._wrapped, "_response", None)
-        if response is not None:
-            response.close()
+        # The SDK hands out the inside of a response: each layer is closed, the outermost first.
+        layers = (getattr(self._wrapped, "_response", None), self._wrapped, self._socket)
+        for layer in layers:
+            if layer is not None:
+                with contextlib.suppress(OSError, ValueError):
+                    layer.close()

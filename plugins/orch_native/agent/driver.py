@@ -7,8 +7,10 @@
 | user, group_add | native | native as root; else only the agent's own user |
 | init | docker-init | native: the supervisor reaps |
 | tty, stdin_open, stop_signal, stop_grace_period | native | native |
-| cap_add, cap_drop, security_opt no-new-privileges | native | native as root; else no-new-privileges |
-| other security_opt, privileged, devices, gpus, sysctls, shm_size, read_only, runtime | native | no |
+| cap_add, cap_drop | native | native as root; else cap_add is refused |
+| security_opt no-new-privileges | native | native |
+| other security_opt, privileged, devices, gpus | native | refused |
+| sysctls, shm_size, read_only, runtime | native | refused |
 | ulimits, oom_score_adj | native | native up to the agent's own bounds |
 | limits cpus, memory, swap, pids | native | native with cgroups that can be written, else refused |
 | limits ephemeral_storage | only on storage drivers that hold it | refused |

@@ -45,7 +45,7 @@ class Files:
         return (self._closed if kind == "secrets" else self._open) / handle / kind
 
     def place(self, pod: Pod, piece: Piece) -> list[Placed]:
-        """Write what is not there yet. Raises StartFault naming a config or secret without content."""
+        """Write what is not there yet. Raises StartFault for a config or secret without content."""
         try:
             files = list(pod.files(piece))
         except KeyError as missing:

@@ -126,7 +126,7 @@ class LocalAgent:
         try:
             pod = read_pod(allocation)
         except ValueError as fault:
-            _log.error("allocation %s can't be read: %s", allocation.id, type(fault).__name__)  # noqa: TRY400
+            _log.error("allocation %s can't be read: %s", allocation.id, type(fault).__name__)
             self._refuse(allocation.id, "its body is not one of this version of orch")
             return None
         known = self._records.load(allocation.id)

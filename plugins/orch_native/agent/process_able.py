@@ -22,13 +22,49 @@ if TYPE_CHECKING:
 Refusal = tuple[str, str]
 LOG_DRIVERS = frozenset({"json-file", "local"})
 USE_DOCKER = "; give it an image, so that the docker driver runs it"
-CAPABILITIES = (
-    "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE "
-    "NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO "
-    "SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME "
-    "SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG "
-    "WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE"
-).split()
+CAPABILITIES = [
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
+    "CHECKPOINT_RESTORE",
+]
 _TRY = (
     "import ctypes,sys;l=ctypes.CDLL(None);"
     "sys.exit(l.unshare(0x20000) or l.mount(b'none',b'/',b'',ctypes.c_ulong(0x84000),b''))"
@@ -196,20 +232,28 @@ def _pod(spec: PodFields, able: Abilities) -> Iterator[Refusal]:
         yield "credential_spec", "this is not Windows"
     if spec.ipc not in (None, "host", "private"):
         yield "ipc", f"{spec.ipc} needs a container{USE_DOCKER}"
-    if spec.oom_score_adj is not None and not able.root and spec.oom_score_adj < 0:
-        yield "oom_score_adj", "only an agent of root can lower it"
     if not able.root:
-        for name in ("hostname", "domainname"):
-            if getattr(spec, name) is not None:
-                yield name, f"only an agent of root can set it{USE_DOCKER}"
-        if spec.ipc == "private":
-            yield "ipc", "only an agent of root can make it private"
-        if spec.network_mode == "none":
-            yield "network_mode", "only an agent of root can take the network away"
+        yield from _for_root(spec)
     if not able.mounts:
         for name in ("extra_hosts", "dns", "dns_search", "dns_opt"):
             if getattr(spec, name):
                 yield name, "a private resolver file needs root and CAP_SYS_ADMIN"
+    yield from _networks(spec, able)
+
+
+def _for_root(spec: PodFields) -> Iterator[Refusal]:
+    for name in ("hostname", "domainname"):
+        if getattr(spec, name) is not None:
+            yield name, f"only an agent of root can set it{USE_DOCKER}"
+    if spec.oom_score_adj is not None and spec.oom_score_adj < 0:
+        yield "oom_score_adj", "only an agent of root can lower it"
+    if spec.ipc == "private":
+        yield "ipc", "only an agent of root can make it private"
+    if spec.network_mode == "none":
+        yield "network_mode", "only an agent of root can take the network away"
+
+
+def _networks(spec: PodFields, able: Abilities) -> Iterator[Refusal]:
     for name, attachment in spec.networks.items():
         for field in ("ipv4_address", "ipv6_address"):
             if getattr(attachment, field) is not None:

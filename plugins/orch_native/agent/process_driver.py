@@ -66,7 +66,9 @@ class ProcessDriver:
         self._hosts = threading.Lock()
 
     def facts(self) -> DriverFacts:
-        return DriverFacts(self.name, True, "", platform.release(), self._able.features)
+        return DriverFacts(
+            self.name, available=True, version=platform.release(), features=self._able.features
+        )
 
     def refuse(self, spec: Service | Job) -> Sequence[tuple[str, str]]:
         return list(refusals(spec, self._able))

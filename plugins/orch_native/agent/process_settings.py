@@ -157,7 +157,7 @@ def _namespaces(pod: Pod, *, mounts: bool) -> list[str]:
 
 
 def _mounts(pod: Pod, piece: Piece, place: Place) -> list[dict[str, Any]]:
-    steps = [_volume(pod, piece, mount, place) for mount in piece.container.volumes]
+    steps = [_volume(pod, mount, place) for mount in piece.container.volumes]
     steps += [
         {"op": "bind", "source": str(f.path), "target": f.target, "read_only": True}
         for f in place.files
@@ -168,7 +168,7 @@ def _mounts(pod: Pod, piece: Piece, place: Place) -> list[dict[str, Any]]:
     return steps
 
 
-def _volume(pod: Pod, piece: Piece, mount: Mount, place: Place) -> dict[str, Any]:
+def _volume(pod: Pod, mount: Mount, place: Place) -> dict[str, Any]:
     if mount.type == "tmpfs":
         options = mount.tmpfs
         data = [f"mode={options.mode if options and options.mode else '1777'}"]

@@ -191,6 +191,11 @@ class Task:
             self._set_state(State(self.record.state), str(fault))
             self._receive(UNREACHED_PAUSE)
             return
+        except _Halt:
+            raise
+        except Exception as fault:
+            _log.exception("allocation %s", self.record.id)
+            end = _End(f"the agent failed: {fault!r}", None, 0.0, failed=True)
         self._end_guards()
         self._conclude(end)
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  (what a published port without host_ip means)
 LOCALHOST = ("127.0.0.1", "::1")
 TAKEN_SECONDS = 5.0
+FREE_IT = "; end that, or publish another port"
 
 
 class Ways:
@@ -202,8 +203,7 @@ class Ways:
         return [
             (
                 f"ports[{number}].published",
-                f"port {port.published} of this host is in use by another program; "
-                "end that, or publish another port",
+                f"port {port.published} of this host is in use by another program{FREE_IT}",
             )
             for number, port in enumerate(spec.ports)
             if port.published is not None

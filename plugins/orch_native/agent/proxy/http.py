@@ -142,7 +142,7 @@ class HttpConnection:
             await sending
             await self._pass_through(away, reader, writer)
             return False
-        finished = (h11.DONE, h11.DONE) == (self._http.our_state, self._http.their_state)
+        finished = (self._http.our_state, self._http.their_state) == (h11.DONE, h11.DONE)
         return finished and not self._writer.is_closing()
 
     async def _send_body(self, away: h11.Connection, writer: asyncio.StreamWriter) -> None:

@@ -212,7 +212,7 @@ def _offer(context: ssl.SSLContext, certificates: Sequence[tuple[str, str]]) -> 
         fitting = (own for names, own in contexts if _covers(names, asked))
         connection.context = next(fitting, contexts[0][1])
 
-    context.sni_callback = choose  # type: ignore[assignment]
+    context.sni_callback = choose
     _load(context, *certificates[0])
 
 
@@ -258,7 +258,6 @@ async def _serve(control: Path) -> None:
     retrying.cancel()
     server.close()
     proxy.close()
-    control.unlink(missing_ok=True)
 
 
 def _short(path: Path) -> str:
@@ -290,6 +289,7 @@ def main(control: Path) -> int:
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     _run(_serve(control))
+    control.unlink(missing_ok=True)
     return 0
 
 
