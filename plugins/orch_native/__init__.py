@@ -11,6 +11,8 @@ from orch.frozen import FrozenDict
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import click
+
     from orch_native.backend import NativeBackend
 
 OPTIONS = FrozenDict(
@@ -39,3 +41,11 @@ def orch_register_backend() -> BackendFactory:
         create,
         options=OPTIONS,
     )
+
+
+@hook
+def orch_register_commands(root: click.Group) -> None:
+    """`orch server`, `orch why` and `orch promote`."""
+    from orch_native.commands import register
+
+    register(root)

@@ -151,7 +151,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 def start(state: Path, *, options: Mapping[str, str] | None = None) -> int:
     """Start a server in a session of its own, await its readiness and return its process id."""
     reader, writer = os.pipe()
-    command = [sys.executable, "-m", "orch_native.server", "--state", str(state)]
+    command = [sys.executable, "-m", "orch_native.daemon_process", "--state", str(state)]
     command += ["--ready-fd", str(writer)]
     for name, value in (options or {}).items():
         command += ["--option", f"{name}={value}"]

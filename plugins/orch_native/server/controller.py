@@ -45,6 +45,7 @@ _FACTS_AGE = 2.0
 _PLACE_AGAIN = 5.0
 _IDLE = 30.0
 _SHORTEST = 0.005
+_AFTER_FAULT = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +172,7 @@ class Controller:
             changed = self._commit()
         except Exception as fault:
             log.exception("a turn of the control loop failed")
-            self._begin_anew()
+            self._begin_anew(items)
             told = fault if isinstance(fault, OrchError) else OrchError(f"server fault: {fault!r}")
             for done, _, error in answers:
                 done.set_exception(error or told)
@@ -184,10 +185,15 @@ class Controller:
             for called in tuple(self._listeners):
                 called()
 
-    def _begin_anew(self) -> None:
-        """Forget what was decided and not written; look at everything again after a pause."""
+    def _begin_anew(self, items: Sequence[_Asked | Sequence[Observation]]) -> None:
+        """Forget what was decided and not written; after a pause look at everything again."""
         self._world = World(self._store)
-        self._wakes = dict.fromkeys(self._world.resources, self._clock() + 1.0)
+        self._wakes = dict.fromkeys(self._world.resources, self._clock() + _AFTER_FAULT)
+        for item in items:
+            if not isinstance(item, _Asked):
+                again = threading.Timer(_AFTER_FAULT, self._inbox.put, (item,))
+                again.daemon = True
+                again.start()
 
     def _do(self, asked: _Asked, now: float) -> tuple[Future[Any], Any, BaseException | None]:
         try:

@@ -1,4 +1,4 @@
-"""`python -m orch_native.server`: a server in this process."""
+"""`python -m orch_native.daemon_process`: a server with the agent of this host, in this process."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LARGEST_LOG = 8 << 20
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run until stopped; 0, or the exit code of what went wrong."""
-    parser = argparse.ArgumentParser(prog="python -m orch_native.server")
+    parser = argparse.ArgumentParser(prog="python -m orch_native.daemon_process")
     parser.add_argument("--state", type=Path, required=True)
     parser.add_argument("--ready-fd", type=int)
     parser.add_argument("--option", action="append", default=[])
