@@ -114,7 +114,7 @@ def _job_retries(part: Part) -> None:
         reason = "a job's retries are bounded; without a number there are three"
         part.writer.note(path, restart, Fidelity.DEGRADED, reason)
     else:
-        reason = "others wait for its end, so it is not started again once it succeeded"
+        reason = "a job is not started again once it succeeded"
         part.writer.note(path, restart, Fidelity.DEGRADED, reason)
 
 

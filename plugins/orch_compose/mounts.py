@@ -192,25 +192,42 @@ def _borrow(part: Part, item: Item) -> None:
         part.writer.lose(item, reason, "mount a named volume in both", Consequence.DATA)
         return
     taken = {mount["target"] for mount in part.writer.get(part.at("volumes")) or ()}
-    reason = f"the volumes of {name} are mounted here too"
-    lent = False
-    for mount in other.get("volumes") or ():
-        target = mount.get("target")
-        if target is not None and target.value not in taken and mount.get("source") is not None:
-            _lend(part, item, mount, access)
-            lent = True
-    if lent:
-        path = part.at("volumes")
-        part.writer.note(path, item, Fidelity.EMULATED, reason, Consequence.DATA)
-    else:
+    mounts = [m for m in other.get("volumes") or () if m.at("target") is not None]
+    lent = [m for m in mounts if _can_be_lent(m) and m.value["target"].value not in taken]
+    for mount in lent:
+        _lend(part, item, mount, access)
+    if not lent:
         part.writer.lose(item, f"{name} has no volume to share", "remove it", Consequence.DATA)
+        return
+    whole = all(_can_be_lent(mount) for mount in mounts)
+    reason = f"the volumes of {name} are mounted here too"
+    reason += "" if whole else "; those without a name are its own"
+    outcome = Fidelity.EMULATED if whole else Fidelity.DEGRADED
+    part.writer.note(part.at("volumes"), item, outcome, reason, Consequence.DATA)
+
+
+def _can_be_lent(mount: Item) -> bool:
+    kind, source = mount.get("type"), mount.get("source")
+    return kind is not None and kind.value in ("bind", "volume") and source is not None
 
 
 def _lend(part: Part, item: Item, mount: Item, access: str) -> None:
     path = _next(part)
-    for key in ("type", "source", "target", "read_only"):
-        lent = mount.get(key)
+    keys = (
+        ("type",),
+        ("source",),
+        ("target",),
+        ("read_only",),
+        ("bind", "create_host_path"),
+        ("bind", "propagation"),
+        ("volume", "nocopy"),
+        ("volume", "subpath"),
+    )
+    for key in keys:
+        lent = mount.at(*key)
         if lent is not None:
-            part.writer.set((*path, key), lent.value, item)
+            part.writer.set((*path, *key), lent.value, item)
+    if mount.value["type"].value == "bind" and mount.at("bind", "create_host_path") is None:
+        part.writer.set((*path, "bind", "create_host_path"), True, item)  # noqa: FBT003
     if access == "ro":
         part.writer.set((*path, "read_only"), True, item)  # noqa: FBT003

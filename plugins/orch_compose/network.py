@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 DEFAULT = "default"
 _MODES = frozenset(("host", "none"))
+_HEALTHY = "service_healthy"
 _SHARING = ("network_mode", "ipc", "pid")
 
 
@@ -40,7 +41,7 @@ def _mode(part: Part) -> None:
         part.writer.put(part.at("network_mode"), item)
     elif item.value in ("bridge", "default"):
         reason = "it joins the application's own network instead of the engine's bridge"
-        part.writer.note(part.path, item, Fidelity.DEGRADED, reason)
+        part.writer.note(part.path, item, Fidelity.DEGRADED, reason, Consequence.NETWORK)
     elif item.value.startswith("service:"):
         other = item.value.partition(":")[2]
         reason = f"it would share the network of {other}, and a service has its own here"
@@ -133,8 +134,8 @@ def _dependency(part: Part, name: str, link: Item) -> None:
     writer.set(path, {}, link)
     if not link.value:
         writer.note(path, link)
-    if condition is not None and name in part.around.jobs and condition.value != COMPLETED:
-        reason = f"{name} is a job, so its end is awaited"
+    if condition is not None and name in part.around.jobs and condition.value == _HEALTHY:
+        reason = f"{name} is a job and has no health, so its end is awaited"
         how = {"outcome": Fidelity.DEGRADED, "reason": reason}
         writer.put((*path, "condition"), condition, COMPLETED, **how)  # type: ignore[arg-type]
     else:

@@ -116,6 +116,10 @@ class _Resources:
         )
         if total is None:
             return
+        if total.value < 0:
+            reason = "swap without a bound can't be asked for"
+            self._writer.lose(total, reason, "give its size", Consequence.AVAILABILITY)
+            return
         if memory is None or total.value < memory.value:
             reason = "swap is bounded only together with memory, and not below it"
             mend = "set mem_limit, and memswap_limit above it"
