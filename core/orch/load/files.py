@@ -20,11 +20,14 @@ STDIN = Path("-")
 MERGE_KEY = "<<"
 _ALIASES = yaml_rs.AliasLimits(max_total_replayed_events=1_000_000, max_replay_stack_depth=64)
 _AT = re.compile(r"YAML parse error at line (\d+), column (\d+)")
-# Where yaml_rs departs from the core schema of YAML 1.2: it takes `1_0`, `0b1` and `0X1` for
-# numbers, and passes over tags that it does not know.
-_UNDERSCORED = re.compile(r"[\s,\[{:][-+.]?[\dxo.]*_[\d_]")
-_ODD = re.compile(r"(?:^|[\s,\[{:])(?:![^=\s]|[-+]?0[XOBb]\d)")
-_MARKS = ("!", "0b", "0B", "0O", "0X")
+# Where yaml_rs departs from the core schema of YAML 1.2: it takes `1_0`, `0b1`, `0X1` and `-0x1`
+# for numbers, and passes over tags that it does not know.
+_UNDERSCORED = re.compile(
+    r"[\s,\[{:][-+]?(?=[^\s,\]}:]*_)(?:0[xo][\da-fA-F_]+|[.\d_][\d_.eE+-]*)(?=[\s,\]}:]|$)"
+)
+_ODD = re.compile(r"(?:^|[\s,\[{:])(?:![^=\s]|[-+]?0[XOBb][\da-fA-F_]|[-+]0[xo][\da-fA-F_])")
+_NUMERIC = frozenset(".0123456789")
+_MARKS = ("!", "0b", "0B", "0O", "0X", "-0x", "-0o", "+0x", "+0o")
 _MENDS = {
     "tabs": "indent with spaces",
     "unclosed": "close it",
@@ -146,8 +149,8 @@ def _departs(text: str) -> bool:
     """Whether the text may hold something that the fast parser reads in its own way."""
     if any(mark in text for mark in _MARKS) and _ODD.search(text):
         return True
-    beside_digit = any(
-        left[-1:].isdigit() or right[:1].isdigit() for left, right in pairwise(text.split("_"))
+    beside_digit = "0x" in text or any(
+        left[-1:] in _NUMERIC or right[:1] in _NUMERIC for left, right in pairwise(text.split("_"))
     )
     return beside_digit and _UNDERSCORED.search(text) is not None
 
