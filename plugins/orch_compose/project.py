@@ -118,7 +118,7 @@ class Project:
     def _interpolate(self, document: Item, variables: Mapping[str, str]) -> None:
         for leaf in document.leaves():
             if isinstance(leaf.value, str) and "$" in leaf.value:
-                text = _LONE_DOLLAR.sub("$$$$", leaf.value)
+                text = _LONE_DOLLAR.sub("$$", leaf.value)
                 leaf.value, diagnostics = expand(text, variables)
                 for diagnostic in diagnostics:
                     self._told(leaf, diagnostic)
