@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from orch.errors import InvalidSpec, UsageFault
 from orch.frozen import EMPTY
@@ -22,6 +22,7 @@ from orch.load.fill import fill_files
 from orch.load.hints import nearest
 from orch.load.interpolate import escape, interpolate
 from orch.load.merge import merge
+from orch.load.partial import unrelated
 from orch.load.places import Layer, Origins
 from orch.load.resolve import resolve
 from orch.load.scalars import scalar_of
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from orch.backend.contract import Reader
+    from orch.load.faults import Fault
     from orch.spec.application import Application
     from orch.types import Ledger
 
@@ -44,6 +46,12 @@ DEFAULT_FILES = (
     "compose.yml",
     "docker-compose.yaml",
     "docker-compose.yml",
+)
+OVERRIDE_FILES = (
+    "compose.override.yml",
+    "compose.override.yaml",
+    "docker-compose.override.yml",
+    "docker-compose.override.yaml",
 )
 
 
@@ -102,12 +110,20 @@ def default_file(folder: Path) -> Path:
     )
 
 
+def default_files(folder: Path) -> tuple[Path, ...]:
+    """The file that is meant when none is named, and the override file that Compose has for its."""
+    first = default_file(folder)
+    overrides = () if first.name.startswith(ORCH) else OVERRIDE_FILES
+    found = [folder / name for name in overrides if (folder / name).is_file()]
+    return (first, *found[:1])
+
+
 class _Loading:
     """One run through the stages. Diagnostics gather; errors are raised once no more can follow."""
 
     def __init__(self, source: Source, readers: Mapping[str, Reader]) -> None:
         self._source, self._readers = source, readers
-        self._files = source.files or (default_file(Path()),)
+        self._files = source.files or default_files(Path())
         self._base = folder_of(self._files[0])
         self._found: list[Diagnostic] = []
         self._ledger: Ledger | None = None
@@ -193,13 +209,18 @@ class _Loading:
         try:
             return validated(tree, frozenset(touched))
         except Invalid as invalid:
-            told = {diagnostic.path for diagnostic in self._found}
-            self._settle(
-                self._placed(fault.diagnostic, value=not fault.at_key)
-                for fault in invalid.faults
-                if fault.diagnostic.path not in told
-            )
-            raise  # pragma: no cover  (a refusal has at least one error, told or new)
+            self._refuse(tree, invalid.faults)
+
+    def _refuse(self, tree: dict[str, Any], faults: Sequence[Fault]) -> NoReturn:
+        told = {diagnostic.path for diagnostic in self._found}
+        self._found += (
+            self._placed(fault.diagnostic, value=not fault.at_key)
+            for fault in faults
+            if fault.diagnostic.path not in told
+        )
+        found = unrelated(tree, faults, self._source.profiles)
+        self._settle(d for d in found if d.severity is Severity.ERROR)
+        raise InvalidSpec(self._found)  # pragma: no cover  (a refusal has an error of its own)
 
     def _settle(self, more: Iterable[Diagnostic]) -> None:
         """Take these in; raise when there is an error among all that was found."""
