@@ -26,6 +26,7 @@ _TEXT_TAGS = frozenset((f"{_YAML}str", "!", f"{_YAML}binary"))
 _HINTS = (
     ("\\t", "indent with spaces; YAML allows no tabs there"),
     ("mapping values are not allowed", "put the value in quotes, or check the indentation"),
+    ("unexpected end of stream", "close the quote or bracket that stays open"),
     ("could not find expected ':'", "write `key: value`, or check the indentation"),
 )
 
