@@ -21,12 +21,17 @@ if TYPE_CHECKING:
 
 def resolve_environment(
     model: Item, variables: Mapping[str, str], profiles: frozenset[str], faults: Faults
-) -> None:
-    """Fill each service's variables and labels, in place."""
+) -> list[str]:
+    """Fill each service's variables and labels, in place; gives the files that were read."""
+    files: list[str] = []
     services = model.get("services")
     for name, service in services.items() if services is not None else ():
         if isinstance(service.value, dict) and not name.startswith("x-"):
-            _Filling(name, service, variables, faults, active=_is_active(service, profiles)).fill()
+            active = _is_active(service, profiles)
+            filling = _Filling(name, service, variables, faults, active=active)
+            filling.fill()
+            files += filling.files
+    return files
 
 
 def _is_active(service: Item, profiles: frozenset[str]) -> bool:
@@ -49,6 +54,7 @@ class _Filling:
     ) -> None:
         self._name, self._service, self._variables = name, service, variables
         self._faults, self._active = faults, active
+        self.files: list[str] = []
 
     def fill(self) -> None:
         self._take("env_file", "environment")
@@ -102,6 +108,7 @@ class _Filling:
 
     def _values(self, path: Path, entry: Item) -> dict[str, tuple[str, int]]:
         text = read_text(path)
+        self.files.append(str(path))
         form = entry.get("format")
         if form is not None and form.value == "raw":
             return _raw(text)

@@ -152,7 +152,7 @@ class Project:
             for path, place in resets:
                 remove(model, path, place)
             model = unify(merge(model, _imported(included, file_model, self.faults)))
-        resolve_environment(model, variables, self._profiles, self.faults)
+        self.files += resolve_environment(model, variables, self._profiles, self.faults)
         return model
 
     def _included(

@@ -38,7 +38,7 @@ def read_files(
     writer = _written(model, name, base, project, variables)
     settle(model)
     ledger = make_ledger(project.leaves, tuple(_defaults(model)))
-    return Reading(writer.document, ledger, writer.places, tuple(project.files))
+    return Reading(writer.document, ledger, writer.places, tuple(dict.fromkeys(project.files)))
 
 
 def _written(

@@ -190,7 +190,7 @@ def test_aliases_of_aliases_are_bounded(tmp_path: Path, form: str) -> None:
 def test_binary_and_huge_files(tmp_path: Path) -> None:
     file = tmp_path / "compose.yaml"
     file.write_bytes(b"\x00\x01\xff" * 100)
-    with pytest.raises(UsageFault, match="binary|UTF-8"):
+    with pytest.raises(UsageFault, match=r"binary|UTF-8"):
         ComposeReader().read([file], {}, ())
     with file.open("wb") as big:
         big.truncate(MAX_BYTES + 1)
