@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from docker import APIClient
 
+    from orch_native.agent.driver import Stop
+
 USUAL = "unix:///var/run/docker.sock"
 SECONDS = 60
 POOL = 64
@@ -178,22 +180,27 @@ class Engine:
             return cast("dict[str, Any]", api.stats(name, stream=False, one_shot=True))
 
     def logs(
-        self, name: str, *, follow: bool, since: float | None, tail: int | None
+        self, name: str, *, since: float | None, tail: int | None, follow: Stop | None = None
     ) -> Iterator[tuple[int, bytes]]:
         """Pairs of stream (1 stdout, 2 stderr) and data, each line led by its time."""
-        query: dict[str, Any] = {"stdout": 1, "stderr": 1, "timestamps": 1, "follow": int(follow)}
+        query: dict[str, Any] = {"stdout": 1, "stderr": 1, "timestamps": 1}
+        query["follow"] = int(follow is not None)
         query["tail"] = "all" if tail is None else tail
         if since:
             query["since"] = f"{since:.9f}"
         found = self.inspect(name)
         if found is None:
             return
+        from docker import types
+
         with self._translated() as api:
             address = f"{api.base_url}/v{api.api_version}/containers/{name}/logs"
             with api.get(address, params=query, stream=True, timeout=None) as answer:
                 if not answer.ok:
                     raise StartFault(_words(answer.text))
                 chunks = answer.iter_content(None)
+                if follow:
+                    follow.wakes(types.CancellableStream(chunks, answer).close)
                 if found["Config"]["Tty"]:
                     for chunk in chunks:
                         yield 1, chunk

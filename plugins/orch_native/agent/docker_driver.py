@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from orch.spec.application import Job, Service
     from orch.spec.container import Hook
     from orch.spec.image import Image
+    from orch_native.agent.driver import Stop
     from orch_native.agent.files import Files
     from orch_native.agent.pod import Piece, Pod
 
@@ -349,22 +350,27 @@ class DockerDriver:
         return DockerSession(self._engine, id, tty=tty)
 
     def logs(
-        self, handle: str, *, follow: bool, since: float | None, tail: int | None
+        self, handle: str, *, since: float | None, tail: int | None, follow: Stop | None = None
     ) -> Iterator[Printed]:
         names = list(self._attempts(handle).values())
-        if tail is None or follow:
-            for number, name in enumerate(names):
-                last = number == len(names) - 1
-                yield from self._printed(name, follow=follow and last, since=since, tail=tail)
+        if tail is None:
+            for name in names[:-1]:
+                yield from self._printed(name, since, None)
+            for name in names[-1:]:
+                yield from self._printed(name, since, None, follow)
             return
-        kept = [p for n in names for p in self._printed(n, follow=False, since=since, tail=tail)]
-        yield from kept[-tail:] if tail else []
+        kept = [printed for name in names for printed in self._printed(name, since, tail)]
+        kept = kept[-tail:] if tail else []
+        yield from kept
+        if follow is not None and names:
+            last = kept[-1].time if kept else time.time()
+            yield from self._printed(names[-1], last, None, follow)
 
     def _printed(
-        self, name: str, *, follow: bool, since: float | None, tail: int | None
+        self, name: str, since: float | None, tail: int | None, follow: Stop | None = None
     ) -> Iterator[Printed]:
         rest: dict[int, bytes] = {}
-        for stream, data in self._engine.logs(name, follow=follow, since=since, tail=tail):
+        for stream, data in self._engine.logs(name, since=since, tail=tail, follow=follow):
             *lines, rest[stream] = (rest.get(stream, b"") + data).split(b"\n")
             for line in lines:
                 printed = _printed(stream, line)

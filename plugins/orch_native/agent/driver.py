@@ -31,6 +31,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -83,6 +84,39 @@ class Usage:
 
     cpu_seconds: float
     memory: float
+
+
+class Stop:
+    """Ends something that waits: what blocks registers how it is woken."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._event = threading.Event()
+        self._wake: list[Callable[[], object]] = []
+
+    def is_set(self) -> bool:
+        """Whether it was asked to end."""
+        return self._event.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait, but not longer than until it is set."""
+        return self._event.wait(seconds)
+
+    def wakes(self, wake: Callable[[], object]) -> None:
+        """Call this when it is set; at once when it was."""
+        with self._lock:
+            if not self._event.is_set():
+                self._wake.append(wake)
+                return
+        wake()
+
+    def set(self) -> None:
+        """End it."""
+        with self._lock:
+            self._event.set()
+            wake, self._wake = self._wake, []
+        for call in wake:
+            call()
 
 
 class Driver(Protocol):
@@ -156,8 +190,15 @@ class Driver(Protocol):
     def exec(self, handle: str, command: Sequence[str], *, tty: bool) -> ExecSession: ...
 
     def logs(
-        self, handle: str, *, follow: bool, since: float | None, tail: int | None
-    ) -> Iterator[Printed]: ...
+        self,
+        handle: str,
+        *,
+        since: float | None,
+        tail: int | None,
+        follow: Stop | None = None,
+    ) -> Iterator[Printed]:
+        """Lines after `since`; with `follow` also those to come, until it ends or is stopped."""
+        ...
 
     def usage(self, handle: str) -> Usage | None: ...
 

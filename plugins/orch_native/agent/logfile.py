@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 STREAMS = {"o": "stdout", "e": "stderr"}
 LOOK_SECONDS = 0.1
+CHUNK = 65536
 
 
 def read(path: Path, since: float | None, tail: int | None) -> Iterator[Printed]:
@@ -24,23 +25,23 @@ def read(path: Path, since: float | None, tail: int | None) -> Iterator[Printed]
 
 
 def follow(path: Path, pause: Callable[[float], bool]) -> Iterator[Printed]:
-    """Lines as they come, from now on; `pause` waits and says whether more may come."""
-    file, rest, more = None, b"", True
-    while True:
-        if file is None and path.exists():
-            file = path.open("rb")
-        chunk = file.read() if file else b""
-        *whole, rest = (rest + chunk).split(b"\n")
-        yield from filter(None, map(parse, whole))
-        if chunk:
+    """Lines as they come, and those of the newest file; `pause` says whether more may come."""
+    more = True
+    while more:
+        if not path.exists():
+            more = pause(LOOK_SECONDS)
             continue
-        if file and _turned(file.fileno(), path):
-            file.close()
-            file = None
-            continue
-        if not more:
-            return
-        more = pause(LOOK_SECONDS)
+        with path.open("rb") as file:
+            rest = b""
+            while True:
+                chunk = file.read(CHUNK)
+                *whole, rest = (rest + chunk).split(b"\n")
+                yield from filter(None, map(parse, whole))
+                if chunk:
+                    continue
+                if not more or _turned(file.fileno(), path):
+                    break
+                more = pause(LOOK_SECONDS)
 
 
 def _turned(descriptor: int, path: Path) -> bool:

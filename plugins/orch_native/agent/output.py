@@ -5,12 +5,11 @@ from __future__ import annotations
 import heapq
 import queue
 import threading
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from orch.types import LogLine
-from orch_native.agent.driver import Unreached
+from orch_native.agent.driver import Stop, Unreached
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +37,7 @@ def _kept(task: Task, since: float | None, tail: int | None) -> Iterator[LogLine
 
 def _lines(task: Task, piece: Piece, since: float | None, tail: int | None) -> list[LogLine]:
     with suppress(Unreached):
-        found = task.driver.logs(piece.handle, follow=False, since=since, tail=tail)
+        found = task.driver.logs(piece.handle, since=since, tail=tail)
         return [_line(task, piece, printed) for printed in found]
     return []
 
@@ -51,7 +50,7 @@ def _line(task: Task, piece: Piece, printed: Printed) -> LogLine:
 
 def _follow(task: Task, since: float | None, tail: int | None) -> Iterator[LogLine]:
     lines: queue.Queue[LogLine | None] = queue.Queue(WAITING_LINES)
-    stop = threading.Event()
+    stop = Stop()
     pieces = list(task.pod.pieces)
     for piece in pieces:
         threading.Thread(
@@ -75,14 +74,14 @@ def _follow_piece(
     since: float | None,
     tail: int | None,
     lines: queue.Queue[LogLine | None],
-    stop: threading.Event,
+    stop: Stop,
 ) -> None:
     last = since
     try:
         while not stop.is_set():
             over = task.ended
             with suppress(Unreached):
-                for printed in task.driver.logs(piece.handle, follow=True, since=last, tail=tail):
+                for printed in task.driver.logs(piece.handle, since=last, tail=tail, follow=stop):
                     last = printed.time
                     if not _put(lines, _line(task, piece, printed), stop):
                         return
@@ -90,12 +89,12 @@ def _follow_piece(
                 return
             tail = None if last is not None else tail
             last = last if last is not None else 0.0
-            time.sleep(AGAIN_SECONDS)
+            stop.wait(AGAIN_SECONDS)
     finally:
         _put(lines, None, stop)
 
 
-def _put(lines: queue.Queue[LogLine | None], line: LogLine | None, stop: threading.Event) -> bool:
+def _put(lines: queue.Queue[LogLine | None], line: LogLine | None, stop: Stop) -> bool:
     while not stop.is_set():
         try:
             lines.put(line, timeout=0.5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 import shutil
 import threading
 import time
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from orch.spec.application import Job, Service
     from orch.spec.container import Hook
     from orch_native.agent.addresses import Addresses
-    from orch_native.agent.driver import Printed
+    from orch_native.agent.driver import Printed, Stop
     from orch_native.agent.files import Files
     from orch_native.agent.names import Names
     from orch_native.agent.pod import Piece, Pod
@@ -90,22 +91,23 @@ class ProcessDriver:
             (folder / "owner").write_text(pod.allocation.id)
             self._give_to_user(folder / "data", piece)
         for name, settings_ in pod.allocation.volumes.items():
-            self._volume(name, settings_)
+            self._volume(pod, name, settings_)
 
     def _give_to_user(self, folder: Path, piece: Piece) -> None:
         if self._able.root and piece.container.user is not None:
             identity = account(piece.container.user, ())
             os.chown(folder, identity.uid or 0, identity.gid or 0)
 
-    def _volume(self, name: str, known: Mapping[str, Any]) -> None:
+    def _volume(self, pod: Pod, name: str, known: Mapping[str, Any]) -> None:
         path = self._volumes / str(known.get("name", name))
         if path.parent != self._volumes:
             raise StartFault(f"{path.name} is no name for a volume")
         if known.get("external"):
             if not path.is_dir():
                 raise StartFault(f"the volume {path.name} is external and not on this host")
-        else:
-            path.mkdir(mode=0o777, exist_ok=True)
+        elif not path.exists():
+            path.mkdir(mode=0o755)
+            self._give_to_user(path, pod.main)
 
     def start(self, pod: Pod, piece: Piece, attempt: int) -> None:
         folder = self._folder(piece.handle)
@@ -244,6 +246,7 @@ class ProcessDriver:
             or str((process / "cwd").readlink()),
             "cgroups": self._cgroups.paths(handle),
             "namespaces": self._namespaces(pid),
+            "ulimits": _bounds(pid),
         }
         if self._able.root:
             ids = dict(
@@ -292,19 +295,18 @@ class ProcessDriver:
         return code, text.decode(errors="replace").strip()
 
     def logs(
-        self, handle: str, *, follow: bool, since: float | None, tail: int | None
+        self, handle: str, *, since: float | None, tail: int | None, follow: Stop | None = None
     ) -> Iterator[Printed]:
         path = self._folder(handle) / "log"
         last = since or 0.0
         for line in logfile.read(path, since, tail):
             last = line.time
             yield line
-        if not follow:
+        if follow is None:
             return
 
         def pause(seconds: float) -> bool:
-            time.sleep(seconds)
-            return holder(path.parent) is not None
+            return not follow.wait(seconds) and holder(path.parent) is not None
 
         for line in logfile.follow(path, pause):
             if line.time > last:
@@ -344,6 +346,15 @@ class ProcessDriver:
         self._supervisors.close()
         if not any(self._tasks.iterdir()):
             self._cgroups.close()
+
+
+def _bounds(pid: int) -> dict[str, tuple[int, int]]:
+    """The bounds of a running process, as a supervisor takes them."""
+    names = [name for name in dir(resource) if name.startswith("RLIMIT_")]
+    return {
+        name.removeprefix("RLIMIT_"): resource.prlimit(pid, getattr(resource, name))
+        for name in names
+    }
 
 
 def _missing(mask: str) -> list[int]:

@@ -129,6 +129,8 @@ class Supervisors:
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         self._poll = select.epoll()
         self._open = True
+        self._closing = os.eventfd(0)
+        self._poll.register(self._closing, select.EPOLLIN)
         self._thread = threading.Thread(target=self._wait, name="supervisors", daemon=True)
         self._thread.start()
 
@@ -192,7 +194,8 @@ class Supervisors:
             except (OSError, ValueError):
                 return
             for handle, _events in ready:
-                self._one_ended(handle)
+                if handle != self._closing:
+                    self._one_ended(handle)
             self._reap()
 
     def _one_ended(self, handle: int) -> None:
@@ -213,8 +216,10 @@ class Supervisors:
     def close(self) -> None:
         """Let go of all; they live on."""
         self._open = False
+        os.eventfd_write(self._closing, 1)
         self._thread.join(timeout=3)
         with self._lock:
+            os.close(self._closing)
             self._poll.close()
             for handle in self._handles:
                 os.close(handle)

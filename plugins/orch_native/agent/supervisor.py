@@ -467,9 +467,7 @@ def _enter(pid: int) -> None:
         config = json.load(settings)
     if config.get("terminal"):
         fcntl.ioctl(0, TIOCSCTTY, 0)
-    for path in config.get("cgroups", ()):
-        with open(path, "w") as procs:  # noqa: PTH123
-            procs.write("0")
+    _bound(config)
     for name in ("uts", "ipc", "net", "mnt"):
         if name in config.get("namespaces", ()):
             handle = os.open(f"/proc/{pid}/ns/{name}", os.O_RDONLY)

@@ -322,6 +322,9 @@ class Task:
     # -- while it runs ---------------------------------------------------------------------------
 
     def _attend(self, since: float) -> _End:
+        state = self.driver.poll(self.pod.main.handle)
+        if isinstance(state, Exit):
+            return self._ended(state, since)
         self._begin_guards()
         self._set_state(State.RUNNING)
         deadline = self._deadline(since)
@@ -364,7 +367,7 @@ class Task:
     def _last_words(self, handle: str) -> str:
         lines = []
         with suppress(Exception):
-            lines = list(self.driver.logs(handle, follow=False, since=None, tail=1))
+            lines = list(self.driver.logs(handle, since=None, tail=1))
         return f": {lines[-1].text.strip()[:200]}" if lines and lines[-1].text.strip() else ""
 
     def _look_after_sidecars(self) -> None:
