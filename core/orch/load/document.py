@@ -126,7 +126,8 @@ def _unauthored(config: Config) -> Config:
 
 def document_of(app: Application) -> dict[str, Any]:
     """What the author set, in canonical long form and JSON-shaped, with configs' contents."""
-    document: dict[str, Any] = _written(app)
+    with collector_paused():
+        document: dict[str, Any] = _written(app)
     for path, value in app.extensions.items():
         _put(document, path, value)
     return document

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orch.frozen import EMPTY
 from orch.load.files import STDIN, shown
@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Layer:
-    """One document: a file of ours, or what a reader made of files of another format."""
+    """One document: a file of ours, or what a reader made of files of another format.
+
+    It keeps no tree, since it lives as long as the application and is seldom asked.
+    """
 
     path: Path
-    tree: Mapping[str, Any]
     text: str = ""
     places: Mapping[FieldPath, Place] = EMPTY
 

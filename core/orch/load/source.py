@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from orch.spec.application import Application
     from orch.types import Ledger
 
+    Part = tuple[Layer, dict[str, Any]]
+
 __all__ = ("Loaded", "Source", "app_from_document", "default_file", "document_of", "load")
 DEFAULT_FILES = (
     "orch.yaml",
@@ -132,10 +134,7 @@ class _Loading:
 
     def whole(self) -> Loaded:
         variables = self._variables()
-        layers = self._layers(variables)
-        self._origins = Origins(layers)
-        tree = self._in_environment(self._overlaid(layers))
-        app = self._valid(*self._interpolated(tree, variables))
+        app = self._valid(*self._interpolated(self._merged(variables), variables))
         app, unfilled = fill_files(app, self._origins.folder)
         app, unresolved = resolve(app, self._source.profiles)
         self._settle([*unfilled, *unresolved])
@@ -157,24 +156,29 @@ class _Loading:
         self._found += read.diagnostics
         return {**read.values, **own}
 
-    def _layers(self, variables: Mapping[str, str]) -> list[Layer]:
+    def _merged(self, variables: Mapping[str, str]) -> dict[str, Any]:
+        parts = self._parts(variables)
+        self._origins = Origins([layer for layer, _ in parts])
+        return self._in_environment(self._overlaid([tree for _, tree in parts]))
+
+    def _parts(self, variables: Mapping[str, str]) -> list[Part]:
         """Files of another format come first and make one layer; ours are laid over it."""
         first = self._files[0]
         name = format_of(first, self._source.format, self._readers)
         ours = [file for file in self._files if name == ORCH or is_ours(file)]
         if name == ORCH:
-            return [_layer(file) for file in ours]
+            return [_part(file) for file in ours]
         foreign = [file for file in self._files if file not in ours]
         reading = self._readers[name].read(foreign, variables, self._source.profiles)
         self._ledger, self._foreign = reading.ledger, not ours
         tree = dict(reading.document)
-        layer = Layer(first, escape(tree) if ours else tree, places=reading.places)
-        return [layer, *(_layer(file) for file in ours)]
+        layer = Layer(first, places=reading.places)
+        return [(layer, escape(tree) if ours else tree), *map(_part, ours)]
 
-    def _overlaid(self, layers: Sequence[Layer]) -> dict[str, Any]:
-        tree: dict[str, Any] = dict(layers[0].tree)
-        for layer in layers[1:]:
-            merged = merge(tree, dict(layer.tree))
+    def _overlaid(self, trees: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        tree = trees[0]
+        for overlay in trees[1:]:
+            merged = merge(tree, overlay)
             self._origins.laid(merged)
             tree = merged.tree
         return tree
@@ -241,9 +245,9 @@ def folder_of(file: Path) -> Path:
     return Path() if file == STDIN else file.parent
 
 
-def _layer(file: Path) -> Layer:
+def _part(file: Path) -> Part:
     text = read_text(file)
-    return Layer(file, parse(text, shown(file)), text)
+    return Layer(file, text), parse(text, shown(file))
 
 
 def environment_faults(sections: Any, wanted: str | None) -> list[Diagnostic]:
