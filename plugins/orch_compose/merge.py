@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 _REPLACED = frozenset(("command", "entrypoint", "test"))
 """Lists of a service that are one value: a later file's stands instead of the earlier one's."""
+_PAIRS = frozenset(
+    ("additional_contexts", "annotations", "args", "environment", "labels", "sysctls")
+)
+"""Mappings that may be lists of `KEY=value`: a key without a value overrides one that has it."""
 
 
 def _own(item: Item) -> str:
@@ -28,6 +32,10 @@ def _by(*keys: str) -> Key:
         return "|".join("" if part is None else str(part.value) for part in parts)
 
     return index
+
+
+def _device(item: Item) -> str:
+    return _by("target")(item) or _by("source")(item)
 
 
 def _port(item: Item) -> str:
@@ -46,7 +54,7 @@ _UNIQUE: dict[str, Key] = {
     "cap_add": _own,
     "cap_drop": _own,
     "configs": _file,
-    "devices": _by("target", "source"),
+    "devices": _device,
     "dns": _own,
     "dns_opt": _own,
     "dns_search": _own,
@@ -67,9 +75,11 @@ _UNIQUE: dict[str, Key] = {
 
 def merge(base: Item, over: Item, key: str = "") -> Item:
     """Lay one canonical item over another. Neither is altered; what is replaced is noted."""
-    if over.value is None:
+    if over.value is None and key not in _REPLACED:
         over.replace(base.place)
         return base
+    if key == "config" and isinstance(base.value, list) and isinstance(over.value, list):
+        return _merge_ranges(base, over)
     if isinstance(base.value, dict) and isinstance(over.value, dict):
         return _merge_maps(base, over, key)
     if isinstance(base.value, list) and isinstance(over.value, list) and key not in _REPLACED:
@@ -85,8 +95,42 @@ def _merge_maps(base: Item, over: Item, key: str) -> Item:
         return over
     found = dict(base.items())
     for name, value in over.items():
-        found[name] = merge(found[name], value, name) if name in found else value
+        found[name] = _member(found[name], value, name, key) if name in found else value
     _note_empty(base, over)
+    return over.derive(found)
+
+
+def _member(base: Item, over: Item, name: str, key: str) -> Item:
+    """One key of two mappings, where the mapping's own name may have a rule for its members."""
+    if key in _PAIRS:
+        base.replace(over.place)
+        return over
+    if key == "depends_on" and not over.value and base.value:
+        # A name in a list says what its long form would: wait for the start.
+        return merge(base, over.derive({"condition": over.derive("service_started")}), name)
+    merged = merge(base, over, name)
+    return _distinct(merged) if key == "extra_hosts" else merged
+
+
+def _distinct(item: Item) -> Item:
+    found: dict[str, Item] = {}
+    for member in item:
+        if member.value in found:
+            found[member.value].replace(member.place)
+        found[member.value] = member
+    return item.derive(list(found.values()))
+
+
+def _merge_ranges(base: Item, over: Item) -> Item:
+    """Address ranges of a network are one when their subnet is."""
+    found = list(base)
+    for pool in over:
+        subnet = _by("subnet")(pool)
+        same = next((i for i, known in enumerate(found) if _by("subnet")(known) == subnet), None)
+        if same is None:
+            found.append(pool)
+        else:
+            found[same] = merge(found[same], pool)
     return over.derive(found)
 
 

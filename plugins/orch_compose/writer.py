@@ -53,6 +53,7 @@ class Writer:
             return
         _assign(self.document, path, item.plain() if value is _ABSENT else value)
         self._place(path, item)
+        self._places_below(path, item)
         item.carry(Way(outcome, render_path(path), reason, mend, consequence))
 
     def put_each(self, path: FieldPath, items: Item | None, **how: Any) -> None:
@@ -119,14 +120,18 @@ class Writer:
         return found
 
     def _place(self, path: FieldPath, item: Item) -> None:
-        for depth in range(1, len(path)):
-            self.places.setdefault(path[:depth], item.key_place)
         self.places[path] = item.place
-        if isinstance(item.value, dict):
-            for key, member in item.items():
-                self._place((*path, key), member)
-        for index, member in enumerate(item):
-            self._place((*path, index), member)
+        above = path[:-1]
+        while above and above not in self.places:
+            self.places[above] = item.key_place
+            above = above[:-1]
+
+    def _places_below(self, path: FieldPath, item: Item) -> None:
+        if isinstance(item.value, dict | list):
+            members = item.items() if isinstance(item.value, dict) else enumerate(item)
+            for key, member in members:
+                self.places[*path, key] = member.place
+                self._places_below((*path, key), member)
 
 
 def _assign(document: Any, path: FieldPath, value: Any) -> None:
@@ -164,13 +169,18 @@ def _lost(leaf: Item) -> Way:
 
 def make_ledger(leaves: Sequence[Item], further: Sequence[LedgerEntry] = ()) -> Ledger:
     """One row for every leaf that was read; `further` are rows of their own."""
-    rows = tuple(_row(leaf) for leaf in leaves)
-    notable = tuple(row for row in rows if row.outcome is not Fidelity.NATIVE)
-    return Ledger((*notable, *further), partial(_native, rows))
+    notable = tuple(_row(leaf) for leaf in leaves if not _is_native(leaf))
+    return Ledger((*notable, *further), partial(_native, leaves))
 
 
-def _native(rows: Sequence[LedgerEntry]) -> Iterator[LedgerEntry]:
-    return (row for row in rows if row.outcome is Fidelity.NATIVE)
+def _native(leaves: Sequence[Item]) -> Iterator[LedgerEntry]:
+    return (_row(leaf) for leaf in leaves if _is_native(leaf))
+
+
+def _is_native(leaf: Item) -> bool:
+    if not leaf.ways:
+        return leaf.replaced_by is not None
+    return all(way.outcome is Fidelity.NATIVE for way in leaf.ways)
 
 
 def _row(leaf: Item) -> LedgerEntry:
