@@ -167,8 +167,10 @@ def construct_documents(text: str, name: str) -> list[Any]:
         mark = fault.problem_mark
         place = Place(name, mark.line + 1, mark.column + 1) if mark else Place(name)
         raise _invalid(f"this is not YAML: {fault.problem}", place, "correct it here") from None
-    except yaml.YAMLError as fault:
-        raise _invalid(f"this is not YAML: {fault}", Place(name), "correct it") from None
+    except yaml.reader.ReaderError as fault:
+        before = text[: fault.position]
+        place = Place(name, before.count("\n") + 1, len(before) - before.rfind("\n"))
+        raise _invalid("this character is not allowed in YAML", place, "remove it") from None
     documents = [_Construction(name).value(node) for node in nodes]
     return [document for document in documents if document is not None]
 

@@ -61,12 +61,21 @@ def _without(app: Application, left: Collection[str]) -> Application:
         _admitting(policy, left) for policy in app.policies if policy.to.service not in left
     )
     kept = {key: item for key, item in changed.items() if getattr(app, key) != item}
-    return app.model_copy(update=kept)
+    resolved: Application = _updated(app, kept)
+    return resolved
+
+
+def _updated(model: Any, changed: Mapping[str, Any]) -> Any:
+    """A copy with these values; one that became empty counts as not written by the author."""
+    copy = model.model_copy(update=changed)
+    copy.model_fields_set.difference_update(key for key, item in changed.items() if not item)
+    return copy
 
 
 def _admitting(policy: Policy, left: Collection[str]) -> Policy:
     peers = tuple(peer for peer in policy.from_ if peer.service not in left)
-    return policy if peers == policy.from_ else policy.model_copy(update={"from_": peers})
+    admitting: Policy = _updated(policy, {"from_": peers})
+    return policy if peers == policy.from_ else admitting
 
 
 def _released(part: Any, left: Collection[str]) -> Any:
@@ -81,7 +90,7 @@ def _released(part: Any, left: Collection[str]) -> Any:
     else:
         placed = _placed(part, left)
         changed |= {"placement": placed.placement} if placed is not part else {}
-    return part.model_copy(update=changed) if changed else part
+    return _updated(part, changed) if changed else part
 
 
 def _placed(owner: Any, left: Collection[str]) -> Any:
@@ -96,4 +105,4 @@ def _placed(owner: Any, left: Collection[str]) -> Any:
     }
     if not changed:
         return owner
-    return owner.model_copy(update={"placement": owner.placement.model_copy(update=changed)})
+    return owner.model_copy(update={"placement": _updated(owner.placement, changed)})
