@@ -61,7 +61,11 @@ def _files(path: Path) -> list[Path]:
 
 
 def _lines(path: Path) -> Iterator[Printed]:
-    with path.open("rb") as file:
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return  # it was turned over just now
+    with file:
         for line in file:
             parsed = parse(line.rstrip(b"\n"))
             if parsed:

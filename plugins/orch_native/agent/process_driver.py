@@ -45,6 +45,22 @@ if TYPE_CHECKING:
 
 REMOVE_SECONDS = 10.0
 PRINTED_BYTES = 4096
+LIMITS = {
+    "as": "Max address space",
+    "core": "Max core file size",
+    "cpu": "Max cpu time",
+    "data": "Max data size",
+    "fsize": "Max file size",
+    "memlock": "Max locked memory",
+    "msgqueue": "Max msgqueue size",
+    "nice": "Max nice priority",
+    "nofile": "Max open files",
+    "nproc": "Max processes",
+    "rtprio": "Max realtime priority",
+    "rttime": "Max realtime timeout",
+    "sigpending": "Max pending signals",
+    "stack": "Max stack size",
+}
 
 
 class ProcessDriver:
@@ -350,11 +366,17 @@ class ProcessDriver:
 
 def _bounds(pid: int) -> dict[str, tuple[int, int]]:
     """The bounds of a running process, as a supervisor takes them."""
-    names = [name for name in dir(resource) if name.startswith("RLIMIT_")]
-    return {
-        name.removeprefix("RLIMIT_"): resource.prlimit(pid, getattr(resource, name))
-        for name in names
-    }
+    found = {}
+    for line in Path(f"/proc/{pid}/limits").read_text().splitlines():
+        name = next((key for key, words in LIMITS.items() if line.startswith(words)), None)
+        if name:
+            soft, hard = line.removeprefix(LIMITS[name]).split()[:2]
+            found[name] = (_bound(soft), _bound(hard))
+    return found
+
+
+def _bound(text: str) -> int:
+    return resource.RLIM_INFINITY if text == "unlimited" else int(text)
 
 
 def _missing(mask: str) -> list[int]:
