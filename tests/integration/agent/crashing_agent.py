@@ -1,0 +1,29 @@
+"""An agent in a process of its own, to be killed: STATE DOCKER_HOST ASSIGNMENT REPORTS."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from dataclasses import asdict
+from pathlib import Path
+
+from orch_native.agent import LocalAgent
+from orch_native.messages import Allocation, Observation, Routing
+
+state, host, assignment, reports = sys.argv[1:]
+lock = threading.Lock()
+
+
+def report(observations: list[Observation]) -> None:
+    with lock, Path(reports).open("a") as out:
+        for observation in observations:
+            out.write(json.dumps(asdict(observation)) + "\n")
+
+
+agent = LocalAgent(Path(state), report, docker_host=host)
+agent.assign([Allocation(**raw) for raw in json.loads(Path(assignment).read_text())])
+agent.route(Routing(1))
+print("assigned", flush=True)
+sys.stdin.read()
+agent.close()
