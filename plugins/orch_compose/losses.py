@@ -37,6 +37,7 @@ _MODEL = Loss(
     _C.AVAILABILITY,
     "run a model server as a service and set its address as a variable",
 )
+_HOOK = Loss("a hook has the container's privileges", _C.SECURITY)
 _ADDRESS = Loss(
     "the platform gives out addresses and interfaces", _C.NETWORK, "reach services by name"
 )
@@ -83,6 +84,9 @@ _LOSSES: dict[tuple[str, ...], Loss] = {
         _C.AVAILABILITY,
         "set a memory limit that is large enough",
     ),
+    ("services", "deploy"): Loss(
+        "a job has no updates, labels or address of its own", _C.AVAILABILITY, "remove it"
+    ),
     ("services", "device_cgroup_rules"): Loss(
         "access is given by device, not by rule", _C.SECURITY, "list the devices under devices:"
     ),
@@ -115,7 +119,8 @@ _LOSSES: dict[tuple[str, ...], Loss] = {
         "mounts below the path are mounted too", _C.SECURITY
     ),
     ("services", "volumes", "option"): Loss("this option is not known", _C.DATA),
-    ("services", "privileged"): Loss("a hook has the container's privileges", _C.SECURITY),
+    ("services", "post_start", "privileged"): _HOOK,
+    ("services", "pre_stop", "privileged"): _HOOK,
     ("networks", "enable_ipv4"): Loss("IPv4 is always given", _C.NETWORK),
     ("networks", "ipam", "driver"): Loss("the platform gives out addresses", _C.NETWORK),
     ("networks", "ipam", "options"): Loss("the platform gives out addresses", _C.NETWORK),

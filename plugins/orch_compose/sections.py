@@ -72,11 +72,19 @@ def _network(writer: Writer, name: str, item: Item) -> None:
     if encrypted is not None:
         wanted = str(encrypted.value or "true").lower() not in _NOT_ENCRYPTED
         writer.put((*path, "encrypted"), encrypted, wanted)
-        writer.get((*path, "driver_opts")).pop("encrypted", None)
+        _remove_option(writer, path, "encrypted")
     four = item.get("enable_ipv4")
     if four is not None and four.value:
         writer.note(path, four, reason="this is the default")
     _pools(writer, path, item)
+
+
+def _remove_option(writer: Writer, path: tuple[str, ...], name: str) -> None:
+    """What has a key of its own is no option any more."""
+    network = writer.get(path)
+    network["driver_opts"].pop(name, None)
+    if not network["driver_opts"]:
+        del network["driver_opts"]
 
 
 def _pools(writer: Writer, path: tuple[str, ...], item: Item) -> None:

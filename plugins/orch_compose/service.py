@@ -196,7 +196,11 @@ def _hook(part: Part, hook: Item, where: tuple[str, int]) -> None:
 def _plain_environment(part: Part, hook: Item, where: tuple[str | int, ...]) -> None:
     pairs = hook.get("environment")
     for name, item in pairs.items() if pairs is not None else ():
-        part.writer.put(part.at(*where, name), item, item.value or "")
+        if item.value is None:
+            reason = f"the variable {name} has no value, so it is left out"
+            part.writer.lose(item, reason, f"write {name}=value", Consequence.AVAILABILITY)
+        else:
+            part.writer.put(part.at(*where, name), item)
 
 
 def _pre_start(part: Part) -> None:

@@ -161,7 +161,7 @@ def settle(model: Item) -> None:
 
 
 def _lost(leaf: Item) -> Way:
-    if leaf.value is None:
+    if leaf.value is None or leaf.value in ({}, []):
         return Way(Fidelity.LOST, "", "nothing is said there", "remove it", Consequence.COSMETIC)
     loss: Loss = loss_of(leaf.path)
     return Way(Fidelity.LOST, "", loss.reason, loss.mend, loss.consequence)

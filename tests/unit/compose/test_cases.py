@@ -48,6 +48,8 @@ def test_case(case: Path) -> None:
 
 if __name__ == "__main__":
     for folder in folders():
+        for stale in folder.glob("*.txt"):
+            stale.unlink()
         for name, text in outcome(folder).items():
             (folder / name).write_text(text)
     sys.stdout.write(f"{len(folders())} cases\n")
