@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +11,7 @@ import click
 from orch.cli.failures import Failures
 from orch.cli.interrupt import stop_asked
 from orch.cli.render import machine
+from orch.cli.render.out import ReaderGone
 from orch.cli.render.outcome import outcome_report
 from orch.cli.render.plan import plan_report
 from orch.cli.render.progress import view_for
@@ -27,12 +29,13 @@ def carry_out(connection: Connection, plan: Plan, rollout: RolloutChoice, form: 
     """Show the plan on stderr, do it, and give the outcome on stdout; returns the exit code."""
     out = connection.out
     if form != "stream":
-        out.show(plan_report(plan), out.stderr)
+        out.tell(plan_report(plan))
     agree_to_destroy(connection, plan, yes=rollout.yes)
     failures = Failures(connection)
     view = view_for(out, form, plan.actions)
     outcome = _watched(connection, plan, rollout, view, failures)
-    _tell(connection, outcome, failures, form)
+    with suppress(ReaderGone):  # the code of what was done counts, read or not
+        _tell(connection, outcome, failures, form)
     return outcome.exit_code
 
 
@@ -80,7 +83,7 @@ def _tell(connection: Connection, outcome: Outcome, failures: Failures, form: st
         return
     report = outcome_report(outcome, instance, failures.logs, _status(connection, outcome))
     if form == "text" and outcome.exit_code:
-        out.show(report, out.stderr)
+        out.tell(report)
     else:
         out.result(report, shape, form)
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
 from orch.cli import exits
+from orch.cli.render.out import ReaderGone
 from orch.errors import InvalidSpec, OrchError
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def guarded(invoke: Callable[[], Any], settings: _Settings) -> int:
 
 
 def _worth_a_traceback(fault: BaseException) -> bool:
-    return not isinstance(fault, Exit | click.ClickException | SystemExit | BrokenPipeError)
+    return not isinstance(fault, Exit | click.ClickException | SystemExit | ReaderGone)
 
 
 def _tell(fault: BaseException, out: Out) -> int:
@@ -54,8 +53,8 @@ def _tell(fault: BaseException, out: Out) -> int:
             code = fault.code
         case SystemExit():
             code = fault.code if isinstance(fault.code, int) else exits.OK
-        case BrokenPipeError():
-            code = _leave_quietly()
+        case ReaderGone():
+            code = exits.OK
         case OrchError():
             tell_fault(fault, out)
             code = fault.exit_code
@@ -79,7 +78,7 @@ def tell_fault(fault: OrchError, out: Out) -> None:
     if isinstance(fault, InvalidSpec):
         from orch.cli.render.diagnostics import diagnostics_report
 
-        out.show(diagnostics_report(fault.diagnostics), out.stderr)
+        out.tell(diagnostics_report(fault.diagnostics))
         return
     from orch.cli.render.report import Report, Span, printable
 
@@ -88,7 +87,7 @@ def tell_fault(fault: OrchError, out: Out) -> None:
     report.line(Span("error: ", "bad"), place, printable(fault.fault))
     if fault.mend:
         report.line(Span("  mend: ", "good"), printable(fault.mend))
-    out.show(report, out.stderr)
+    out.tell(report)
 
 
 def _tell_usage(fault: click.ClickException, out: Out) -> int:
@@ -103,9 +102,3 @@ def _tell_usage(fault: click.ClickException, out: Out) -> int:
 def _tell_unexpected(fault: BaseException, out: Out) -> None:
     out.say(f"orch: unexpected fault: {type(fault).__name__}: {fault}")
     out.say("  this is a defect of orch or of a plugin; --debug shows where it happened")
-
-
-def _leave_quietly() -> int:
-    """Whoever reads our output has gone: end without a word, also when Python flushes."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return exits.OK

@@ -45,7 +45,7 @@ def load_spec(choice: SpecChoice, out: Out) -> Loaded:
     if loaded.warnings:
         from orch.cli.render.diagnostics import diagnostics_report
 
-        out.show(diagnostics_report(loaded.warnings), out.stderr)
+        out.tell(diagnostics_report(loaded.warnings))
     return loaded
 
 

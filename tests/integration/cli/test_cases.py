@@ -1,9 +1,9 @@
 """A folder a case: its files, and in `steps.yaml` the commands with what they must show.
 
 A step has `run` (a line of shell) and may have `code` (0 unless said), `out`, `err` (texts that
-must occur in this order; `…` inside one stands for anything), `hidden` (texts that may occur in neither), `json` (values
-that stdout must hold), `shape` (the documented shape of stdout, or of each of its lines) and
-`write` (files to write first).
+must occur in this order; `…` inside one stands for anything), `hidden` (texts that may occur in
+neither), `json` (values that stdout must hold), `shape` (the documented shape of stdout; `a+b`
+for lines of shape a and a last one of shape b), `env` and `write` (files to write first).
 """
 
 from __future__ import annotations

@@ -5,16 +5,21 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from orch.cli.render.plain import to_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from orch.cli.render.report import Report
 
 FORMS = ("text", "json", "yaml", "markdown", "html")
+
+
+class ReaderGone(Exception):
+    """Whoever read our results has gone; for most verbs nothing is left to do."""
 
 
 class Out:
@@ -63,16 +68,24 @@ class Out:
         else:
             self.write(_document(report, shape, form))
 
-    def show(self, report: Report, stream: TextIO | None = None) -> None:
-        """Show a report as text, on stdout unless told otherwise."""
-        stream = stream or self.stdout
-        if self._capable(stream):
-            from orch.cli.render.terminal import console, show
+    def tell(self, report: Report) -> None:
+        """Show a report on stderr, beside the result; it is no fault when nobody listens."""
+        with suppress(ReaderGone):
+            self._show(report, self.stderr)
 
-            show(report, console(stream, color=self.colored(stream)))
-        else:
-            stream.write(to_text(report))
-        stream.flush()
+    def show(self, report: Report) -> None:
+        """Show a report as text. Raises ReaderGone when nobody reads it."""
+        self._show(report, self.stdout)
+
+    def _show(self, report: Report, stream: TextIO) -> None:
+        with _reader_watched(stream):
+            if self._capable(stream):
+                from orch.cli.render.terminal import console, show
+
+                show(report, console(stream, color=self.colored(stream)))
+            else:
+                stream.write(to_text(report))
+            stream.flush()
 
     def json(self, shape: Any) -> None:
         """Write one JSON document."""
@@ -87,17 +100,29 @@ class Out:
         self.write(json.dumps(shape, ensure_ascii=False) + "\n")
 
     def write(self, text: str) -> None:
-        """Write text to stdout as it is, at once."""
-        self.stdout.write(text)
-        self.stdout.flush()
+        """Write text to stdout as it is, at once. Raises ReaderGone when nobody reads it."""
+        with _reader_watched(self.stdout):
+            self.stdout.write(text)
+            self.stdout.flush()
 
     def say(self, text: str) -> None:
-        """Tell a person something beside the result."""
-        self.stderr.write(text + "\n")
-        self.stderr.flush()
+        """Tell a person something beside the result; it is no fault when nobody listens."""
+        with suppress(ReaderGone), _reader_watched(self.stderr):
+            self.stderr.write(text + "\n")
+            self.stderr.flush()
 
     def _capable(self, stream: TextIO) -> bool:
         return stream.isatty() and self._environ.get("TERM", "") not in ("", "dumb")
+
+
+@contextmanager
+def _reader_watched(stream: TextIO) -> Iterator[None]:
+    """Turn a broken pipe into ReaderGone; what is still buffered goes nowhere, without a fault."""
+    try:
+        yield
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        raise ReaderGone from None
 
 
 def _document(report: Report, shape: Any, form: str) -> str:

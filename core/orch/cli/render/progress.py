@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Protocol
 
 from orch.cli.render import machine
+from orch.cli.render.out import ReaderGone
 from orch.cli.render.report import printable
 from orch.types import EventKind
 
@@ -66,7 +67,7 @@ class JsonView:
             if not self._gone:
                 try:
                     self._out.json_line(machine.event(event))
-                except BrokenPipeError:
+                except ReaderGone:
                     self._gone = True
 
     def say(self, text: str) -> None:

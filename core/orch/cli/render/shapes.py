@@ -123,7 +123,7 @@ class ActionShape(TypedDict):
 
 @_closed
 class PlanShape(TypedDict):
-    """Result of `plan` and `diff`, and what `deploy --dry-run` shows."""
+    """Result of `plan` and `diff`."""
 
     version: Literal[1]
     app: str

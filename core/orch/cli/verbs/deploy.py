@@ -76,4 +76,4 @@ def _tell_losses(connection: Connection, made: Planned) -> None:
     loaded = connection.spec
     rows = [*reading_rows(loaded), *rows_of(made.manifest.ledger, loaded.locate)]
     add_ledger(report, rows, title="What this target does not hold as the spec says")
-    connection.out.show(report, connection.out.stderr)
+    connection.out.tell(report)

@@ -113,7 +113,7 @@ def _tell_ledger(settings: Settings, rows: list[LedgerEntry], *, every: bool) ->
     add_ledger(report, rows, title=f"Ledger: {tally(rows)}", least=least)
     if not rows:
         report.line(Span("Ledger: ", "strong"), "everything was carried over.")
-    settings.out.show(report, settings.out.stderr)
+    settings.out.tell(report)
 
 
 def _shape(

@@ -45,7 +45,7 @@ def command(settings: Settings, *, spec: SpecChoice, form: str) -> None:
         out.result(Report(), _shape(files, None, fault.diagnostics), form)
         raise Exit(exits.USAGE) from None
     if loaded.warnings and form == "text":
-        out.show(diagnostics_report(loaded.warnings), out.stderr)
+        out.tell(diagnostics_report(loaded.warnings))
     out.result(_report(files, loaded), _shape(files, loaded, loaded.warnings), form)
 
 

@@ -1,8 +1,8 @@
 """A platform in one JSON file, so that many commands after another see the same target.
 
 What a service does is told by its variables: `FAIL` never gets healthy and says so, `HOLD` is not
-healthy before a file `release` lies beside the state. A file `down` beside the state makes the
-target unreachable, a file `deny` makes it refuse us.
+healthy before a file `release` lies beside the state, `STUCK` is never even sent. A file `down`
+beside the state makes the target unreachable, a file `deny` makes it refuse us.
 """
 
 from __future__ import annotations
@@ -119,6 +119,9 @@ class Double:
         return Snapshot(instance, objects)
 
     def apply(self, action: Action) -> Iterator[Event]:
+        while "STUCK" in (action.body or {}).get("environment", {}):
+            yield Event(EventKind.PROGRESS, action.id, "stuck")
+            time.sleep(0.05)
         with self.changed() as state:
             key = f"{action.instance}|{action.id}"
             state["version"] += 1
