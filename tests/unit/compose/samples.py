@@ -112,6 +112,19 @@ def cases(definitions: dict[str, Any]) -> Iterator[Case]:
         yield from _Walk(definitions).below(schema, (key,))
 
 
+SECTIONS = {"networks": "network", "volumes": "volume", "configs": "config", "secrets": "secret"}
+
+
+def shared_cases(definitions: dict[str, Any]) -> Iterator[Case]:
+    """Every leaf of a network, volume, config and secret; the path begins with the section."""
+    for section, name in SECTIONS.items():
+        for key, schema in definitions[name]["properties"].items():
+            kinds = schema.get("type", ())
+            if isinstance(kinds, list) and "object" in kinds and len(kinds) > 1:
+                schema = {"type": kinds[0]}
+            yield from _Walk(definitions).below(schema, (section, key))
+
+
 class _Walk:
     def __init__(self, definitions: dict[str, Any]) -> None:
         self._definitions = definitions

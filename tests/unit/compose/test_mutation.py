@@ -14,7 +14,7 @@ import yaml
 from orch.types import Fidelity, LedgerEntry, render_path
 from orch_compose import ComposeReader
 from orch_compose.writer import Writer
-from tests.unit.compose.samples import Case, cases
+from tests.unit.compose.samples import Case, cases, shared_cases
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,6 +67,12 @@ def all_cases() -> list[Case]:
     if not SCHEMA.exists():
         return []
     return list(cases(json.loads(SCHEMA.read_text())["definitions"]))
+
+
+def shared() -> list[Case]:
+    if not SCHEMA.exists():
+        return []
+    return list(shared_cases(json.loads(SCHEMA.read_text())["definitions"]))
 
 
 def name_of(case: Case) -> str:
@@ -163,6 +169,31 @@ def assert_told(case: Case, folder: Path) -> None:
 @pytest.mark.parametrize("case", all_cases(), ids=name_of)
 def test_a_change_moves_the_document_or_is_told(case: Case, folder: Path) -> None:
     assert_told(case, folder)
+
+
+@pytest.mark.parametrize("case", shared(), ids=name_of)
+def test_a_change_of_what_is_shared_moves_the_document_or_is_told(case: Case, tmp_path: Path) -> None:
+    section, key = str(case.path[0]), str(case.path[1])
+    found = []
+    for n in (0, 1):
+        entry = {key: case.make(n)}
+        if section in ("configs", "secrets") and key in ("name", "labels", "template_driver"):
+            entry["file"] = "./it"
+        if key == "driver_opts" and section == "secrets":
+            entry["driver"] = "vault"
+        file = tmp_path / "compose.yaml"
+        web = {"web": {"image": "web:1"}}
+        file.write_text(yaml.safe_dump({"name": "app", "services": web, section: {"it": entry}}))
+        variables = {"alpha": "1", "beta": "2"}
+        found.append(ComposeReader().read([file], variables, ()))
+    path = (section, "it", *case.path[1:])
+    rows = [row for reading in found for row in reading.ledger if row.path[: len(path)] == path]
+    assert rows
+    written = {path for reading in found for path in rendered(reading.document)}
+    for row in rows:
+        assert row.outcome is not Fidelity.NATIVE or set(row.outputs) <= written, row
+    if found[0].document == found[1].document:
+        assert any(row.outcome in ACCOUNTED for row in rows), rows
 
 
 def test_the_specification_is_there() -> None:
