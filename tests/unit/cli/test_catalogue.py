@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from pathlib import Path
 
@@ -41,3 +42,13 @@ def test_every_verb_has_purpose_examples_and_described_options(name: str) -> Non
 
 def test_every_output_has_a_schema() -> None:
     assert set(OUTPUTS) == set(SHAPES)
+
+
+def test_every_output_is_told_in_the_reference(project: Path) -> None:
+    page = (project / "docs/reference/output.md").read_text()
+    for name, shape in SHAPES.items():
+        assert f"\n### {name}\n" in page
+        part = page.partition(f"\n### {name}\n")[2].partition("\n#")[0]
+        told = set(re.findall(r"`([a-z_]+)`", part))
+        keys = set(shape.__annotations__) - {"version", "type", "app", "target"}
+        assert keys <= told | {"ledger"}, f"{name}: {keys - told} is not told"
