@@ -27,7 +27,7 @@ WATCHERS = 16
 STEP_LIMIT = 600.0
 """Seconds after which a target that does not end a step is taken for hung."""
 LAST_GRACE = 10.0
-"""Seconds that steps under way get to end once the time of a deploy is over."""
+"""Seconds that steps under way get to end after an interruption or the end of the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,7 @@ class _Execution:
         self._over: set[str] = set()
         self._result = Result()
         self._halted = False
+        self._last_call = float("inf")
 
     def run(self) -> Result:
         while True:
@@ -188,7 +189,10 @@ class _Execution:
         self._emit(event)
 
     def _text(self, event: Event) -> str:
-        return self._terms.redactor.text(event.message or str(event.data.get("reason", "")))
+        """What an event says of a failure: its message, and the cause where that adds to it."""
+        reason = str(event.data.get("reason", ""))
+        parts = [event.message] if reason in event.message else [event.message, reason]
+        return self._terms.redactor.text(": ".join(part for part in parts if part))
 
     def _close(self, step: Step) -> None:
         """A step's thread has ended: healthy, failed by what it heard, or told to stop."""
@@ -247,12 +251,14 @@ class _Execution:
         terms, result, now = self._terms, self._result, time.monotonic()
         if terms.cancel.is_set() and not result.interrupted:
             result.interrupted = True
+            self._last_call = min(self._last_call, now + LAST_GRACE)
             self._halt(watch_on=False)
         if terms.lost.is_set() and not result.lost:
             result.lost = True
             self._halt(watch_on=False)
         if terms.deadline is not None and now > terms.deadline:
             result.timed_out = result.timed_out or bool(self._running) or not self._is_complete()
+            self._last_call = min(self._last_call, now + LAST_GRACE)
             self._halt(watch_on=False)
         for step in list(self._running.values()):
             self._check_time(step, now)
@@ -273,7 +279,7 @@ class _Execution:
             self._expire(step, f"no progress for {step.quiet_limit:.0f} s")
         elif not step.applied and now - step.started > STEP_LIMIT + step.quiet_limit:
             self._expire(step, f"the target did not finish the step in {now - step.started:.0f} s")
-        elif self._terms.deadline and now > self._terms.deadline + LAST_GRACE:
+        elif now > self._last_call:
             self._abandon(step)
 
     def _abandon(self, step: Step) -> None:

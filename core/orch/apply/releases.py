@@ -64,10 +64,21 @@ class History:
         return next((release for release in self if is_good(release)), None)
 
     @cached_property
+    def standing(self) -> Release | None:
+        """The release whose document tells what is there: the newest one not taken back."""
+        latest = self.latest
+        if latest is not None and latest.outcome == Verdict.ROLLED_BACK:
+            return self.last_good
+        return latest
+
+    @cached_property
     def baseline(self) -> Release | None:
-        """The newest release, with all that cut-off and failed ones since the last good made."""
-        if self.latest is None:
-            return None
+        """What a plan rests on: the standing release under the newest number.
+
+        Its inventory also holds all that cut-off and failed ones since the last good made.
+        """
+        if self.latest is None or self.standing is None:
+            return self.latest
         owned: dict[str, InventoryItem] = {}
         for release in self:
             for item in release.inventory:
@@ -76,7 +87,7 @@ class History:
                     owned[item.id] = item
             if is_good(release):
                 break
-        return replace(self.latest, inventory=tuple(owned.values()))
+        return replace(self.standing, number=self.latest.number, inventory=tuple(owned.values()))
 
     def held(self) -> frozenset[str]:
         """Ids that any kept release names."""
@@ -103,18 +114,18 @@ def earlier_release(history: History, number: int | None) -> Release:
     """
     if number is not None:
         return _named(history, number)
-    latest = history.latest
+    standing = history.standing
     for release in history:
-        if is_good(release) and release.document and _differs(release, latest):
+        if is_good(release) and release.document and _differs(release, standing):
             return release
     raise UsageFault("there is no earlier release to return to", mend="see `orch history`")
 
 
-def _differs(release: Release, latest: Release | None) -> bool:
-    """Whether going to a good release changes anything, as far as the newest one tells."""
-    if latest is None or not is_good(latest):
+def _differs(release: Release, standing: Release | None) -> bool:
+    """Whether going to a good release changes anything, as far as the standing one tells."""
+    if standing is None or not is_good(standing):
         return True
-    return release is not latest and release.document != latest.document
+    return release.number < standing.number and release.document != standing.document
 
 
 def _named(history: History, number: int) -> Release:

@@ -118,10 +118,10 @@ class Session:
         history = self._access.history()
         target = earlier_release(history, to)
         app = app_from_document(target.document)
-        latest = history.latest
+        last = history.baseline
         return self._plan_of_document(
             app,
-            keep=latest.versions if latest else EMPTY,
+            keep=last.versions if last else EMPTY,
             reason=f"rollback to {target.number}",
             notes=("jobs that ran and data that was written are not undone",),
         )

@@ -514,6 +514,21 @@ def test_rollback_goes_to_the_last_good_release_that_differs(shop: Any) -> None:
         shop.session().rollback_plan(9)
 
 
+def test_after_a_rollback_what_stands_is_the_last_good_release(shop: Any) -> None:
+    shop.deploy(shop.only_web("1"))
+    shop.deploy(shop.only_web("2"))
+    assert shop.deploy(shop.only_web("broken")).verdict is Verdict.ROLLED_BACK
+    session = shop.session()
+    assert session.apply(session.scale_plan({"web": 3})).verdict is Verdict.DONE
+    assert shop.bodies["service/web"]["image"].endswith(":2")
+    session = shop.session()
+    assert session.apply(session.restart_plan()).verdict is Verdict.DONE
+    session = shop.session()
+    assert session.apply(session.rollback_plan()).verdict is Verdict.DONE
+    body = shop.bodies["service/web"]
+    assert (body["image"][-1], body["deploy"]["replicas"]) == ("2", 1)
+
+
 def test_drift_tells_what_somebody_else_did(shop: Any) -> None:
     shop.deploy(shop.document(services={"a": shop.service(), "b": shop.service()}))
     assert shop.session().drift() == ()
