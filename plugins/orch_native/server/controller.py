@@ -77,6 +77,7 @@ class Controller:
         self._facts: NodeFacts | None = None
         self._facts_at = 0.0
         self._stopping_tasks = False
+        self._tell_again: float | None = 0.0
         self._listeners: list[Callable[[], None]] = []
         self.agent = make_agent(self._inbox.put)
         self._thread = threading.Thread(target=self._turn_forever, name="controller", daemon=True)
@@ -143,11 +144,16 @@ class Controller:
         going = True
         while going:
             items, going = self._gather()
-            self._turn(items)
+            try:
+                self._turn(items)
+            except Exception:  # the loop must outlive every fault: who asks would wait for ever
+                log.exception("a turn of the control loop failed after its commit")
+                self._begin_anew(items)
 
     def _gather(self) -> tuple[list[_Asked | Sequence[Observation]], bool]:
         """Everything that waits; an empty list when it is time to look again."""
-        wait = min(self._wakes.values(), default=self._clock() + _IDLE) - self._clock()
+        wakes = (*self._wakes.values(), self._tell_again or self._clock() + _IDLE)
+        wait = min(wakes) - self._clock()
         items: list[_Asked | Sequence[Observation]] = []
         try:
             item = self._inbox.get(timeout=min(max(wait, 0.001), _IDLE))
@@ -179,7 +185,8 @@ class Controller:
             return
         for done, result, error in answers:
             done.set_exception(error) if error is not None else done.set_result(result)
-        if changed or self._stopping_tasks:
+        again = self._tell_again is not None and now >= self._tell_again
+        if changed or again or self._stopping_tasks:
             self._tell_agent()
             self._remove_unused(now)
             for called in tuple(self._listeners):
@@ -260,21 +267,34 @@ class Controller:
     # -- telling ---------------------------------------------------------------------------
 
     def _tell_agent(self) -> None:
+        """Hand over what the agent shall hold; a fault of it is met by telling it again."""
+        try:
+            self._assign()
+            self._route()
+        except Exception:
+            log.exception("the agent could not take what it was told; it is told again")
+            self._assigned, self._routed = {}, None
+            self._tell_again = self._clock() + _AFTER_FAULT
+
+    def _assign(self) -> None:
         wanted: dict[str, Allocation] = {}
         for alloc in self._world.allocs.values():
             if alloc.node:
                 made = self._allocation(alloc)
                 if made is not None:
                     wanted[alloc.id] = made
-        if wanted != self._assigned or not self._thread.is_alive():
-            self._assigned = wanted
+        if wanted != self._assigned or self._tell_again is not None:
+            self._tell_again = None
             self.agent.assign(tuple(wanted.values()))
-        routing = routing_of(self._world, self._vault, 0)
+            self._assigned = wanted
+
+    def _route(self) -> None:
+        routing = routing_of(self._world, self._vault, self._routing_version + 1)
         content = (routing.endpoints, routing.entries)
         if content != self._routed:
-            self._routed = content
             self._routing_version += 1
-            self.agent.route(routing_of(self._world, self._vault, self._routing_version))
+            self.agent.route(routing)
+            self._routed = content
 
     def _allocation(self, alloc: Alloc) -> Allocation | None:
         desired = Desired.STOP if self._stopping_tasks else alloc.desired

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from orch_native.messages import Desired, State
 from orch_native.server.assignment import note_volumes
+from orch_native.server.deployment import exit_words
 from orch_native.server.model import (
     FINAL,
     Alloc,
@@ -209,8 +210,7 @@ class Decisions:
     def _tell_of(self, before: Alloc, after: Alloc) -> None:
         row = self.world.resources[after.uid]
         told = f": {after.message}" if after.message else ""
-        code = f" with exit code {after.exit_code}" if after.exit_code is not None else ""
-        ended = code if after.state in {*FINAL, State.BACKOFF} else ""
+        ended = exit_words(after) if after.state in {*FINAL, State.BACKOFF} else ""
         if before.state is not after.state:
             kind = _MESSAGES.get(after.state, "progress")
             kind = "progress" if after.leaving is not None else kind

@@ -112,7 +112,7 @@ def verdict(view: ServiceView, alloc: Alloc, now: float) -> Verdict:
 def _fault(view: ServiceView, alloc: Alloc, deployment: Deployment) -> str:
     """Why a replica counts as failed, empty when it does not."""
     told = f": {alloc.message}" if alloc.message else ""
-    code = f" with exit code {alloc.exit_code}" if alloc.exit_code is not None else ""
+    code = exit_words(alloc)
     if alloc.state is State.FAILED:
         return f"ended{code}{told}"
     if alloc.state is State.COMPLETED and not _ended_well(view, alloc):
@@ -126,6 +126,13 @@ def _fault(view: ServiceView, alloc: Alloc, deployment: Deployment) -> str:
         times = "once" if crashes == 1 else f"{crashes} times"
         return f"crashed {times}{code}{told}"
     return ""
+
+
+def exit_words(alloc: Alloc) -> str:
+    """The exit code in words, unless the agent's own message tells it."""
+    if alloc.exit_code is None or "exit code" in alloc.message:
+        return ""
+    return f" with exit code {alloc.exit_code}"
 
 
 def _ended_well(view: ServiceView, alloc: Alloc) -> bool:

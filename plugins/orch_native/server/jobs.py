@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from orch_native.messages import State
 from orch_native.server import cron
+from orch_native.server.deployment import exit_words
 from orch_native.server.model import (
     Drop,
     DropRun,
@@ -113,7 +114,7 @@ def _run(view: JobView, run: Run, now: float, todo: Step) -> None:
 
 def _cause(attempts: Sequence[Alloc], failed: int) -> str:
     last = max((a for a in attempts if failures(a)), key=lambda a: a.since)
-    code = "" if last.exit_code is None else f" with exit code {last.exit_code}"
+    code = exit_words(last)
     told = f": {last.message}" if last.message else ""
     times = "once" if failed == 1 else f"{failed} times"
     return f"{last.id} failed{code}{told} (failed {times})"

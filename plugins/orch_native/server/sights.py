@@ -93,11 +93,18 @@ def _service_rollout(view: ServiceView) -> Rollout:
         wanted=wanted,
         ready=len(ready),
         updated=len(updated & set(view.slots)),
-        message=(deployment.message if deployment else "") or _waits_for(view, deployment),
+        message=_told(deployment) or _waits_for(view, deployment),
         reason=deployment.reason if deployment else "",
         revision=view.row.revision,
         failed=deployment.failed if deployment else (),
     )
+
+
+def _told(deployment: Deployment | None) -> str:
+    if deployment is None:
+        return ""
+    parts = (deployment.reason, deployment.message)
+    return "; ".join(part for part in parts if part)
 
 
 def _waits_for(view: ServiceView, deployment: Deployment | None) -> str:
@@ -129,7 +136,7 @@ def _job_rollout(world: World, row: ResourceRow) -> Rollout:
         wanted=policy.completions,
         ready=done,
         updated=done,
-        message=f"run {run.number} {run.phase}",
+        message=f"run {run.number} {run.phase}" + (f": {run.message}" if run.message else ""),
         reason=run.message if phase is RolloutPhase.FAILED else "",
         revision=row.revision,
         failed=tuple(a.id for a in attempts if a.ended and not succeeded(a)),
@@ -195,8 +202,7 @@ def _status_message(view: ServiceView, sight: Rollout, *, healthy: bool) -> str:
         return "being removed"
     deployment = view.deployment
     if deployment is not None and deployment.phase is not RolloutPhase.HEALTHY:
-        told = sight.message or str(deployment.phase)
-        return f"{told}: {sight.reason}" if sight.reason else told
+        return sight.message or str(deployment.phase)
     if healthy:
         return ""
     for alloc in view.allocs:
@@ -305,7 +311,7 @@ def _why_unit(world: World, row: ResourceRow, nodes: Sequence[NodeUse]) -> Itera
         yield f"{row.key.name}: {_job_message(world, row, _job_rollout(world, row), None)}"
     else:
         sight = _service_rollout(service_view(world, row, nodes))
-        told = "; ".join(part for part in (sight.message, sight.reason) if part)
+        told = sight.message
         counts = f"{sight.ready} of {sight.wanted} ready, {sight.updated} of this version"
         yield f"{row.key.name}: {sight.phase}, {counts}" + (f": {told}" if told else "")
 

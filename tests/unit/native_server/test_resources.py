@@ -246,3 +246,18 @@ def test_full_disk_refuses_the_write_and_keeps_what_was(plane: Plane) -> None:
         plane.ask(lambda r: r.put(Key(SHOP, "config", "big"), Put({"content": "x" * 10**6})))
     plane.store._writing.execute("PRAGMA max_page_count = 1000000")
     assert plane.ask(lambda r: [row.key.id for row in r.world.of_app(SHOP)]) == ["service/web"]
+
+
+def test_agent_that_fails_is_told_again(plane: Plane, monkeypatch: pytest.MonkeyPatch) -> None:
+    assign, calls = plane.agent.assign, []
+
+    def fail_once(allocations: Any) -> None:
+        calls.append(len(allocations))
+        if len(calls) == 1:
+            raise FileNotFoundError("gone meanwhile")
+        assign(allocations)
+
+    monkeypatch.setattr(plane.agent, "assign", fail_once)
+    plane.put("web", service("ok", deploy=FAST))
+    plane.run(5)
+    assert plane.rollout().phase is RolloutPhase.HEALTHY
