@@ -37,7 +37,7 @@ _MODEL = Loss(
     _C.AVAILABILITY,
     "run a model server as a service and set its address as a variable",
 )
-_HOOK = Loss("a hook has the container's privileges", _C.SECURITY)
+_HOOK = Loss("a hook has the container's privileges", _C.AVAILABILITY)
 _ADDRESS = Loss(
     "the platform gives out addresses and interfaces", _C.NETWORK, "reach services by name"
 )
@@ -64,7 +64,7 @@ _LOSSES: dict[tuple[str, ...], Loss] = {
         "build and push the image beforehand",
     ),
     ("services", "blkio_config"): _TUNING,
-    ("services", "cgroup"): Loss("the platform chooses the cgroup namespace", _C.SECURITY),
+    ("services", "cgroup"): Loss("the platform chooses the cgroup namespace", _C.AVAILABILITY),
     ("services", "cgroup_parent"): Loss("the platform chooses the cgroup", _C.AVAILABILITY),
     ("services", "cpu_percent"): _TUNING,
     ("services", "cpu_shares"): Loss(
@@ -88,7 +88,7 @@ _LOSSES: dict[tuple[str, ...], Loss] = {
         "a job has no updates, labels or address of its own", _C.AVAILABILITY, "remove it"
     ),
     ("services", "device_cgroup_rules"): Loss(
-        "access is given by device, not by rule", _C.SECURITY, "list the devices under devices:"
+        "access is given by device, not by rule", _C.AVAILABILITY, "list them under devices:"
     ),
     ("services", "external_links"): Loss(
         "containers outside the application have no name in it",
@@ -107,18 +107,18 @@ _LOSSES: dict[tuple[str, ...], Loss] = {
     ("services", "use_api_socket"): Loss(
         "the engine's socket is not handed to containers", _C.AVAILABILITY
     ),
-    ("services", "uts"): Loss("the host's name is not shared", _C.SECURITY),
+    ("services", "uts"): Loss("the host's name is not shared", _C.AVAILABILITY),
     ("services", "volumes", "consistency"): Loss("it has no effect on Linux", _C.COSMETIC),
     ("services", "volumes", "labels"): Loss(
         "labels stand at the volume itself", _C.COSMETIC, "move them to the top-level volume"
     ),
     ("services", "volumes", "selinux"): Loss(
-        "files are not relabelled for SELinux", _C.SECURITY, "label them on the host with chcon"
+        "files are not relabelled for SELinux", _C.AVAILABILITY, "label them on the host with chcon"
     ),
     ("services", "volumes", "recursive"): Loss(
         "mounts below the path are mounted too", _C.SECURITY
     ),
-    ("services", "volumes", "option"): Loss("this option is not known", _C.DATA),
+    ("services", "volumes", "option"): Loss("this option is not known", _C.AVAILABILITY),
     ("services", "post_start", "privileged"): _HOOK,
     ("services", "pre_stop", "privileged"): _HOOK,
     ("networks", "enable_ipv4"): Loss("IPv4 is always given", _C.NETWORK),

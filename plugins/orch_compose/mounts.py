@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from orch_compose.item import Item
     from orch_compose.part import Part
 
-_BIND_OPTIONS = ("propagation",)
+_PROTECTING = frozenset(("noexec", "nosuid", "nodev"))
+"""Options of a tmpfs whose loss lets a process do more."""
 
 
 def write_files(part: Part, key: str) -> None:
@@ -55,7 +56,7 @@ def _mount(part: Part, item: Item) -> None:
         nouns = {"npipe": "a pipe of Windows", "image": "an image"}
         reason = f"{nouns[kind.value]} can't be mounted"
         mend = "copy the files in with a pre_start step, or build them into the image"
-        part.writer.lose(item, reason, mend, Consequence.DATA)
+        part.writer.lose(item, reason, mend, Consequence.AVAILABILITY)
         return
     source = item.get("source")
     if kind.value == "cluster" and source is not None and source.value.startswith("group:"):
@@ -119,7 +120,7 @@ def _option(part: Part, item: Item) -> None:
     if option is not None:
         reason = f"the option {option.value!r} is not known"
         mend = "write ro, rw, z, Z, nocopy or a propagation"
-        part.writer.lose(option, reason, mend, Consequence.DATA)
+        part.writer.lose(option, reason, mend, Consequence.AVAILABILITY)
 
 
 def _bind(part: Part, item: Item, kind: Item, path: tuple[Any, ...]) -> None:
@@ -147,7 +148,8 @@ def _bind(part: Part, item: Item, kind: Item, path: tuple[Any, ...]) -> None:
 def _volume(part: Part, item: Item, kind: Item, path: tuple[Any, ...]) -> None:
     volume = item.get("volume")
     if volume is None or kind.value not in ("volume", "cluster"):
-        part.writer.lose(volume, f"it belongs to a volume, and this is a {kind.value}", "remove it")
+        reason = f"it belongs to a volume, and this is a {kind.value}"
+        part.writer.lose(volume, reason, "remove it", Consequence.COSMETIC)
         return
     for key in ("nocopy", "subpath"):
         part.writer.put((*path, "volume", key), volume.get(key))
@@ -165,7 +167,8 @@ def _tmpfs(part: Part, item: Item) -> None:
         try:
             _tmpfs_option(part, item, path, key, value)
         except ValueError as wrong:
-            writer.lose(item, str(wrong), "", Consequence.DATA)
+            fault, _, mend = str(wrong).partition("; ")
+            writer.lose(item, fault, mend, Consequence.AVAILABILITY)
 
 
 def _tmpfs_option(
@@ -180,7 +183,9 @@ def _tmpfs_option(
         writer.put((*path, "read_only"), item, True)  # noqa: FBT003
     elif key != "rw":
         reason = f"the option {key} of a tmpfs has no counterpart"
-        writer.lose(item, reason, "write size and mode only", Consequence.SECURITY)
+        graver = key in _PROTECTING
+        consequence = Consequence.SECURITY if graver else Consequence.AVAILABILITY
+        writer.lose(item, reason, "write size and mode only", consequence)
 
 
 def _borrow(part: Part, item: Item) -> None:

@@ -155,7 +155,7 @@ def _host_shares(part: Part) -> None:
         else:
             reason = f"the {key} of another container can't be shared"
             mend = "make this service a sidecar of the other one"
-            writer.lose(item, reason, mend, Consequence.SECURITY)
+            writer.lose(item, reason, mend, Consequence.AVAILABILITY)
     uts = part.get("uts")
     if uts is not None and uts.value == "private":
         writer.note(part.path, uts, reason="this is the default")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ import jsonschema
 import pytest
 import yaml
 
+from orch.backend.discovery import installed
+from orch.load.source import Source, load
+from orch.load.write import ledger_comments, to_yaml
 from tests.corpus.outcomes import CORPUS, ROOT, attempt, files, outcome_of, table
 
 SCHEMAS = Path(os.environ.get("ORCH_SCHEMAS", ROOT.parent / "shared" / "schemas"))
@@ -87,6 +91,24 @@ def test_what_the_schema_accepts_is_read(path: Path, schema: Any) -> None:
         assert row.reason in REASONS
     if not accepted and row.outcome == "read":
         assert name_of(path) in LENIENT
+
+
+@pytest.mark.parametrize("path", PATHS, ids=name_of)
+def test_what_import_writes_is_the_same_application(path: Path, tmp_path: Path) -> None:
+    if table()[name_of(path)].outcome != "read":
+        return
+    readers = installed().readers
+    reading = readers["compose"].read((path,), {"HOME": "/home/user"}, ())
+    written = tmp_path / "orch.yaml"
+    written.write_text(to_yaml(reading.document, ledger_comments(reading.ledger)))
+    for name in ("configs", "secrets"):
+        for entry in reading.document.get(name, {}).values():
+            if "file" in entry:
+                file = tmp_path / entry["file"]
+                file.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(path.parent / entry["file"], file)
+    first = load(Source((path,), variables={"HOME": "/home/user"}), readers).app
+    assert load(Source((written,)), readers).app == first
 
 
 def test_outcomes_by_kind(capsys: pytest.CaptureFixture[str]) -> None:

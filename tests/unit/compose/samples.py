@@ -118,8 +118,8 @@ SECTIONS = {"networks": "network", "volumes": "volume", "configs": "config", "se
 def shared_cases(definitions: dict[str, Any]) -> Iterator[Case]:
     """Every leaf of a network, volume, config and secret; the path begins with the section."""
     for section, name in SECTIONS.items():
-        for key, schema in definitions[name]["properties"].items():
-            kinds = schema.get("type", ())
+        for key, given in definitions[name]["properties"].items():
+            schema, kinds = given, given.get("type", ())
             if isinstance(kinds, list) and "object" in kinds and len(kinds) > 1:
                 schema = {"type": kinds[0]}
             yield from _Walk(definitions).below(schema, (section, key))

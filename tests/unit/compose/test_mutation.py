@@ -172,7 +172,9 @@ def test_a_change_moves_the_document_or_is_told(case: Case, folder: Path) -> Non
 
 
 @pytest.mark.parametrize("case", shared(), ids=name_of)
-def test_a_change_of_what_is_shared_moves_the_document_or_is_told(case: Case, tmp_path: Path) -> None:
+def test_a_change_of_what_is_shared_moves_the_document_or_is_told(
+    case: Case, tmp_path: Path
+) -> None:
     section, key = str(case.path[0]), str(case.path[1])
     found = []
     for n in (0, 1):
