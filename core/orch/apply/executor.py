@@ -285,7 +285,7 @@ class _Execution:
     def _abandon(self, step: Step) -> None:
         """Listen no more to a step whose end is not awaited; what it changed stands."""
         id_ = step.action.id
-        if id_ in self._result.failed:
+        if id_ in self._result.failed and time.monotonic() < self._last_call:
             # It has failed and may still be undoing that: its end is awaited.
             return
         del self._running[id_]
