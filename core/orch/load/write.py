@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 _WIDTH = 88
 _PLAIN = re.compile(r"[A-Za-z_/.](?:[\w./@=+%$~-]|:(?=[^\s:])| (?=[^\s#]))*")
 _RESERVED = frozenset(("true", "false", "yes", "no", "on", "off", "null", "y", "n", ".inf", ".nan"))
+_LAST_SHORT = 0xFFFF
 _UNPRINTABLE = re.compile(
-    r"[^\n\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+    r"[^\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
 _SPACED = frozenset(("services", "jobs"))
 
@@ -101,7 +102,9 @@ class _Emitter:
             return [f"{margin}{head} {_chomping(value)}", *_block(value, indent + 2)]
         flow = None if self._commented_below(path) else _flow(value)
         if flow is not None and (
-            not isinstance(value, dict | list) or indent + len(head) + len(flow) < _WIDTH
+            not value
+            or not isinstance(value, dict | list)
+            or indent + len(head) + len(flow) < _WIDTH
         ):
             return [f"{margin}{head} {flow}"]
         if isinstance(value, list):
@@ -174,7 +177,13 @@ def _scalar(value: Any, *, flow: bool = False) -> str:
     plain = _PLAIN.fullmatch(text) and text.lower() not in _RESERVED and text != "."
     if plain and not re.match(r"\.\d", text) and not (flow and ":" in text):
         return text
-    return json.dumps(text, ensure_ascii=bool(_UNPRINTABLE.search(text)))
+    return _UNPRINTABLE.sub(_escaped, json.dumps(text, ensure_ascii=False))
+
+
+def _escaped(match: re.Match[str]) -> str:
+    """JSON's pair of surrogates means nothing to YAML, which has an escape of eight digits."""
+    code = ord(match[0])
+    return f"\\u{code:04x}" if code <= _LAST_SHORT else f"\\U{code:08x}"
 
 
 def _is_block(value: Any) -> bool:
