@@ -7,7 +7,7 @@ here, and nowhere else.
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
@@ -234,15 +234,16 @@ class NativeClient:
         from websockets.exceptions import WebSocketException
         from websockets.sync.client import unix_connect
 
+        stack = ExitStack()
         try:
-            connection = unix_connect(
-                str(self.socket), f"ws://orch{_app(instance)}/exec", max_size=None
+            connection = stack.enter_context(
+                unix_connect(str(self.socket), f"ws://orch{_app(instance)}/exec", max_size=None)
             )
         except (OSError, WebSocketException, TimeoutError) as fault:
             raise _unreachable(self.socket, fault) from None
         asked = {"service": service, "replica": replica, "command": list(command), "tty": tty}
         connection.send(json.dumps(asked))
-        return RemoteExec(connection)
+        return RemoteExec(connection, stack)
 
     # -- records and the lock --------------------------------------------------------------
 
@@ -325,8 +326,8 @@ class NativeClient:
 class RemoteExec:
     """A command that runs in a replica; frames are one byte of stream and then data."""
 
-    def __init__(self, connection: ClientConnection) -> None:
-        self._connection = connection
+    def __init__(self, connection: ClientConnection, stack: ExitStack) -> None:
+        self._connection, self._stack = connection, stack
         self._code: int | None = None
 
     def write(self, data: bytes) -> None:
@@ -371,7 +372,7 @@ class RemoteExec:
 
     def close(self) -> None:
         """Let go; a command that still runs is ended."""
-        self._connection.close()
+        self._stack.close()
 
     def _note(self, row: Mapping[str, Any]) -> None:
         if "problem" in row:

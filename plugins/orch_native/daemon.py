@@ -16,6 +16,7 @@ import select
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -112,7 +113,7 @@ def ensure_running(
 
 def connect(state: Path) -> NativeClient | None:
     """A client of the running server, None when none runs; an older one is ended first."""
-    if not socket_path(state).exists():
+    if running_pid(state) is None or not socket_path(state).exists():
         return None
     client = NativeClient(socket_path(state))
     try:
@@ -169,6 +170,8 @@ def start(state: Path, *, options: Mapping[str, str] | None = None) -> int:
     finally:
         os.close(log)
         os.close(writer)
+    # Whoever starts it may live on, and must not keep it as a zombie once it has ended.
+    threading.Thread(target=process.wait, name="server", daemon=True).start()
     try:
         _await_ready(reader, process, state)
     finally:

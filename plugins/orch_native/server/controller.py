@@ -174,7 +174,8 @@ class Controller:
             else:
                 decisions.observe(item)
         try:
-            self._decide(decisions, now)
+            if not self._stopping_tasks:
+                self._decide(decisions, now)
             changed = self._commit()
         except Exception as fault:
             log.exception("a turn of the control loop failed")

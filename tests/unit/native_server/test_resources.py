@@ -261,3 +261,17 @@ def test_agent_that_fails_is_told_again(plane: Plane, monkeypatch: pytest.Monkey
     plane.put("web", service("ok", deploy=FAST))
     plane.run(5)
     assert plane.rollout().phase is RolloutPhase.HEALTHY
+
+
+def test_stopping_all_tasks_replaces_none_of_them(plane: Plane) -> None:
+    plane.put("web", service("ok", replicas=2, deploy=FAST))
+    plane.run(5)
+    started = list(plane.agent.started)
+    plane.controller.stop_tasks()
+    plane.run(20)
+    assert plane.live() == {}
+    assert plane.agent.started == started
+    plane.controller._stopping_tasks = False
+    plane.crash()
+    plane.run(5)
+    assert plane.ready() == 2
