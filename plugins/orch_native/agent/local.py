@@ -175,7 +175,7 @@ class LocalAgent:
                 remove(driver, record, self._records)
             except Unreached:
                 self._closing.wait(ORPHAN_PAUSE)
-            except Exception:
+            except Exception:  # noqa: BLE001  (told, and the rest goes on)
                 _log.exception("what is left of %s can't be removed", record.id)
                 return
             else:

@@ -179,13 +179,13 @@ class ProcessDriver:
     def refresh_names(self, pods: Sequence[Pod]) -> None:
         """Write the hosts files anew, in place: the tasks have them mounted."""
         for pod in pods:
+            text = self._names.hosts(pod, self._bind_address(pod))
             for piece in pod.pieces:
-                path = self._folder(piece.handle) / "hosts"
-                if path.exists():
-                    text = self._names.hosts(pod, self._bind_address(pod))
-                    with self._hosts:
-                        if path.read_text() != text:
-                            path.write_text(text)
+                with self._hosts, suppress(FileNotFoundError):
+                    # Only a task that was started has such a file, and it may go any time.
+                    path = self._folder(piece.handle) / "hosts"
+                    if path.read_text() != text:
+                        path.write_text(text)
 
     def address(self, pod: Pod) -> tuple[str, Mapping[str, int]]:
         ports = {f"{port.target}/{port.protocol}": port.target for port in pod.ports}

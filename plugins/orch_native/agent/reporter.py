@@ -57,7 +57,7 @@ class Reporter:
     def _tell(self, seen: Sequence[Observation], marked: dict[str, Observation | None]) -> None:
         try:
             self._report(seen)
-        except Exception:
+        except Exception:  # noqa: BLE001  (whatever it is, it is told and tried again)
             _log.exception("a report was not taken")
             with self._news:
                 self._marked = marked | self._marked

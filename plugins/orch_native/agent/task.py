@@ -146,7 +146,7 @@ class Task:
     def _run(self) -> None:
         try:
             self._live()
-        except Exception as fault:
+        except Exception as fault:  # noqa: BLE001  (told, and the rest goes on)
             _log.exception("allocation %s", self.record.id)
             self._finish(State.FAILED, f"the agent failed: {fault!r}")
         finally:
@@ -178,6 +178,11 @@ class Task:
             self._set_state(State(self.record.state), str(fault))
             self._let_go.wait(UNREACHED_PAUSE)
             return False
+        except Exception as fault:  # noqa: BLE001  (told, and the rest goes on)
+            _log.exception("allocation %s can't be ended", self.record.id)
+            self._set_state(State(self.record.state), f"it can't be ended: {fault}")
+            self._let_go.wait(UNREACHED_PAUSE)
+            return False
         return self._gone_wanted.is_set()
 
     def _round(self) -> None:
@@ -193,7 +198,7 @@ class Task:
             return
         except _Halt:
             raise
-        except Exception as fault:
+        except Exception as fault:  # noqa: BLE001  (told, and the rest goes on)
             _log.exception("allocation %s", self.record.id)
             end = _End(f"the agent failed: {fault!r}", None, 0.0, failed=True)
         self._end_guards()
@@ -325,8 +330,8 @@ class Task:
         state = self.driver.poll(self.pod.main.handle)
         if isinstance(state, Exit):
             return self._ended(state, since)
-        self._begin_guards()
         self._set_state(State.RUNNING)
+        self._begin_guards()
         deadline = self._deadline(since)
         while True:
             state = self.driver.poll(self.pod.main.handle)

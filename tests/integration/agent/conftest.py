@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import socket
 import threading
 import time
+import urllib.error
 import urllib.request
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -26,8 +28,13 @@ NOWHERE = "unix:///nowhere/docker.sock"
 def allocation(id: str, body: Mapping[str, Any], **settings: Any) -> Allocation:
     """One allocation of the app `shop`; `unit` and the like may be given."""
     known: dict[str, Any] = {
-        "namespace": "default", "app": "shop", "unit": "web", "kind": "service", "index": 0,
-        "revision": 1, "networks": {"default": {"name": "default_shop_default"}},
+        "namespace": "default",
+        "app": "shop",
+        "unit": "web",
+        "kind": "service",
+        "index": 0,
+        "revision": 1,
+        "networks": {"default": {"name": "default_shop_default"}},
     }
     return Allocation(id=id, body=body, **(known | settings))
 
@@ -75,9 +82,7 @@ class Node:
         """Send traffic to allocations, by service."""
         self.version += 1
         endpoints = {
-            service: tuple(
-                Endpoint(id, self.seen[id].address, self.seen[id].ports) for id in ids
-            )
+            service: tuple(Endpoint(id, self.seen[id].address, self.seen[id].ports) for id in ids)
             for service, ids in services.items()
         }
         self.agent.route(Routing(self.version, endpoints, entries))
@@ -96,7 +101,7 @@ class Node:
             session.close()
 
     def output(self, id: str) -> list[str]:
-        return [l.text for l in self.agent.logs(id, follow=False, since=None, tail=None)]
+        return [line.text for line in self.agent.logs(id, follow=False, since=None, tail=None)]
 
     def close(self) -> None:
         """Remove all of it, and end the proxy: with an empty table it ends by itself."""
@@ -111,7 +116,9 @@ def await_(holds: Callable[[], Any], seconds: float = PATIENCE) -> None:
     """Wait until something holds that nobody announces."""
     deadline = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < deadline, "waited in vain"
+        if time.monotonic() >= deadline:
+            faulthandler.dump_traceback()
+            raise AssertionError("waited in vain")
         time.sleep(0.02)
 
 
@@ -121,9 +128,11 @@ def fetch(url: str, host: str | None = None) -> str:
     found: list[str] = []
 
     def answered() -> bool:
-        with contextlib.suppress(ConnectionError, urllib.error.URLError):
-            with urllib.request.urlopen(request, timeout=5) as answer:
-                found.append(answer.read().decode())
+        with (
+            contextlib.suppress(ConnectionError, urllib.error.URLError),
+            urllib.request.urlopen(request, timeout=5) as answer,
+        ):
+            found.append(answer.read().decode())
         return bool(found)
 
     await_(answered)

@@ -17,8 +17,7 @@ lock = threading.Lock()
 
 def report(observations: list[Observation]) -> None:
     with lock, Path(reports).open("a") as out:
-        for observation in observations:
-            out.write(json.dumps(asdict(observation)) + "\n")
+        out.writelines(json.dumps(asdict(observation)) + "\n" for observation in observations)
 
 
 agent = LocalAgent(Path(state), report, docker_host=host)

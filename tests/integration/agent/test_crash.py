@@ -40,9 +40,17 @@ class Crashing:
 
     def start(self) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, str(SCRIPT), str(self.folder / "node"), self.host,
-             str(self.folder / "assignment"), str(self.reports)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            [
+                sys.executable,
+                str(SCRIPT),
+                str(self.folder / "node"),
+                self.host,
+                str(self.folder / "assignment"),
+                str(self.reports),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
     def kill(self) -> None:
@@ -79,8 +87,13 @@ def crashing(tmp_path: Path) -> Iterator[Callable[[str], Crashing]]:
 
 def body(index: int, command: list[str], **more: Any) -> dict[str, Any]:
     return {
-        "id": f"a{index}", "namespace": "default", "app": "shop", "unit": "web",
-        "kind": "service", "index": index, "revision": 1,
+        "id": f"a{index}",
+        "namespace": "default",
+        "app": "shop",
+        "unit": "web",
+        "kind": "service",
+        "index": index,
+        "revision": 1,
         "body": {"command": command, "deploy": {"restart_policy": {"delay": "100ms"}}, **more},
     }
 

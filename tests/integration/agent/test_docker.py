@@ -124,7 +124,10 @@ def test_what_the_spec_says_is_what_runs(docker_node: Node, dockerd: Engine) -> 
     (found,) = containers(dockerd, "orch.allocation=a1")
     host = found["HostConfig"]
     assert (host["Memory"], host["MemorySwap"], host["NanoCpus"], host["PidsLimit"]) == (
-        32 << 20, 32 << 20, 500_000_000, 20,
+        32 << 20,
+        32 << 20,
+        500_000_000,
+        20,
     )
     assert (host["MemoryReservation"], host["CpuShares"]) == (16 << 20, 256)
     assert (host["ShmSize"], host["OomScoreAdj"]) == (8 << 20, 500)
@@ -261,7 +264,9 @@ def test_inits_sidecars_and_hooks(docker_node: Node) -> None:
                 "command": ["sh", "-c", "sleep 0.3; curl -s localhost:8080; sleep 1000"],
             }
         },
-        "post_start": [{"command": ["sh", "-c", "echo $HOOK > /tmp/up"], "environment": {"HOOK": "x"}}],
+        "post_start": [
+            {"command": ["sh", "-c", "echo $HOOK > /tmp/up"], "environment": {"HOOK": "x"}}
+        ],
         "pre_stop": [{"command": ["sh", "-c", "echo bye > /shared/stopping"]}],
     }
     one = allocation("a1", body, volumes={"shared": {"name": "shop_shared"}})

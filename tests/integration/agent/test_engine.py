@@ -1,7 +1,11 @@
 """The engine and image that other tests stand on."""
+
 from __future__ import annotations
+
 from typing import TYPE_CHECKING
+
 import pytest
+
 if TYPE_CHECKING:
     from tests.integration.conftest import Engine
 

@@ -103,7 +103,9 @@ def test_http_statuses(node: Node, http_server: int) -> None:
             allocation("moved", sleeper({"readiness": http(http_server, "/302")}), unit="b"),
             allocation("bad", sleeper({"readiness": http(http_server, "/503")}), unit="c"),
             allocation(
-                "slow", sleeper({"readiness": http(http_server, "/hang", timeout="200ms")}), unit="d"
+                "slow",
+                sleeper({"readiness": http(http_server, "/hang", timeout="200ms")}),
+                unit="d",
             ),
             allocation(
                 "head",
@@ -120,8 +122,11 @@ def test_http_statuses(node: Node, http_server: int) -> None:
 def test_startup_holds_liveness_back(node: Node) -> None:
     port = free_port()
     probes = {
-        "startup": {"exec": {"command": ["test", "-e", "up"]}, "interval": "50ms",
-                    "failure_threshold": 200},
+        "startup": {
+            "exec": {"command": ["test", "-e", "up"]},
+            "interval": "50ms",
+            "failure_threshold": 200,
+        },
         "liveness": {"tcp": {"port": port}, "interval": "100ms", "failure_threshold": 2},
     }
     node.agent.assign([allocation("a1", sleeper(probes))])
@@ -144,9 +149,7 @@ def test_a_startup_that_never_comes_is_given_up(node: Node) -> None:
 def test_a_hanging_command_is_killed_and_blocks_no_other(node: Node) -> None:
     slow = {"exec": {"command": ["sleep", "77"]}, "interval": "100ms", "timeout": "300ms"}
     quick = {"exec": {"command": ["true"]}, "interval": "100ms"}
-    slow_ones = [
-        allocation(f"s{n}", sleeper({"readiness": slow}), unit=f"s{n}") for n in range(8)
-    ]
+    slow_ones = [allocation(f"s{n}", sleeper({"readiness": slow}), unit=f"s{n}") for n in range(8)]
     began = time.monotonic()
     node.agent.assign(
         [*slow_ones, allocation("quick", sleeper({"readiness": quick}), unit="quick")]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tests.integration.agent.conftest import Node
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="private mounts and users need root")
+BAD = ["sh", "-c", "echo why; exit 3"]
 SLEEP = {"command": ["sleep", "1000"]}
 QUICK = {"restart_policy": {"delay": "100ms"}}
 CANARY = "canary-5f3a9c"
@@ -75,7 +76,7 @@ def test_a_restart_waits_longer_each_time(node: Node) -> None:
     node.agent.assign([allocation("a1", body)])
     node.until(lambda: node.seen.get("a1") and node.seen["a1"].restarts >= 3)
     pauses = [o.message for o in node.history if o.state == "backoff"]
-    assert [p for p in dict.fromkeys(pauses)][:3] == [
+    assert list(dict.fromkeys(pauses))[:3] == [
         "exit code 1; starts again in 0.2s",
         "exit code 1; starts again in 0.4s",
         "exit code 1; starts again in 0.8s",
@@ -86,7 +87,7 @@ def test_a_job_ends_well_or_badly(node: Node) -> None:
     node.agent.assign(
         [
             allocation("good", {"command": ["true"]}, unit="good", kind="job"),
-            allocation("bad", {"command": ["sh", "-c", "echo why; exit 3"]}, unit="bad", kind="job"),
+            allocation("bad", {"command": BAD}, unit="bad", kind="job"),
             allocation("late", {**SLEEP, "timeout": "300ms"}, unit="late", kind="job"),
         ]
     )
@@ -141,7 +142,7 @@ def test_a_new_agent_takes_running_ones_over(node: Node) -> None:
     node.ready("a1")
     assert pid_of(node, "a1") == before
     assert node.seen["a1"].restarts == 0
-    assert [o.ready for o in node.history if o.id == "a1"][0], "readiness must not flicker"
+    assert next(o.ready for o in node.history if o.id == "a1"), "readiness must not flicker"
 
 
 def test_an_end_that_nobody_saw_is_acted_upon_once(node: Node) -> None:
@@ -200,7 +201,7 @@ def test_configs_secrets_and_volumes_are_where_the_spec_says(node: Node) -> None
     assert node.agent.refusals(body) == []
     node.agent.assign([one])
     node.ready("a1")
-    await_(lambda: (node.state / "volumes/shop_data/mark").exists())
+    await_((node.state / "volumes/shop_data/mark").exists)
     assert node.output("a1")[:3] == ["answer = 42", CANARY, "65534"]
     code, text = node.run("a1", "sh", "-c", "hostname; df /scratch | tail -1; echo $PW; exit 4")
     assert code == 4
@@ -295,7 +296,7 @@ def test_services_find_each_other(node: Node) -> None:
     port = free_port()
     node.agent.assign([allocation("d1", serve(port, "data"), unit="db")])
     node.ready("d1")
-    ask = f"sleep 0.5; wget -qO- http://$ORCH_SERVICE_DB_HTTP/ || curl -s http://$ORCH_SERVICE_DB/"
+    ask = "until curl -sf http://$ORCH_SERVICE_DB_HTTP/; do sleep 0.1; done"
     client = {"command": ["sh", "-c", f"{ask}; cat /etc/hosts; sleep 1000"]}
     both = [allocation("d1", serve(port, "data"), unit="db"), allocation("c1", client, unit="cl")]
     node.route(Entry("default/shop/db", port), services={"default/shop/db": ["d1"]})
@@ -303,7 +304,7 @@ def test_services_find_each_other(node: Node) -> None:
     node.ready("c1")
     await_(lambda: "data" in node.output("c1"))
     if os.geteuid() == 0:
-        assert any(line.endswith("db db.shop.internal") for line in node.output("c1"))
+        await_(lambda: any(line.endswith("db db.shop.internal") for line in node.output("c1")))
 
 
 def test_a_taken_port_is_told(node: Node) -> None:
@@ -312,7 +313,7 @@ def test_a_taken_port_is_told(node: Node) -> None:
     with socket.create_server(("0.0.0.0", 0)) as other:
         port = other.getsockname()[1]
         body = {**SLEEP, "ports": [{"target": 9999, "published": port}]}
-        (path, reason), = node.agent.refusals(body)
+        ((path, reason),) = node.agent.refusals(body)
         assert path == "ports[0].published"
         assert f"port {port} of this host is in use" in reason
         node.agent.assign([allocation("a1", body)])
@@ -405,6 +406,6 @@ def test_what_a_process_cannot_have_is_refused(node: Node) -> None:
         "logging.driver",
         "deploy.resources.limits.ephemeral_storage",
     ]
-    (path, reason), = node.agent.refusals({"image": "x/y:1"})
+    ((path, reason),) = node.agent.refusals({"image": "x/y:1"})
     assert path == "image"
     assert "no Docker engine answers at unix:///nowhere/docker.sock" in reason

@@ -72,6 +72,7 @@ def proxy(tmp_path: Path) -> Iterator[Proxy]:
 def server(answer: Callable[[socket.socket], None]) -> Iterator[int]:
     """A plain TCP server; each connection has a thread."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
+
         def serve() -> None:
             while True:
                 try:
@@ -242,6 +243,7 @@ def test_a_taken_port_is_told_and_tried_again(proxy: Proxy) -> None:
 def test_routes_by_host_and_path(proxy: Proxy) -> None:
     port = free_port()
     with server(http("shop")) as shop, server(http("api")) as api, server(http("any")) as other:
+
         def route(host: str, path: str, *upstreams: dict[str, Any], weight: Any = None) -> Any:
             return {"host": host, "path": path, "upstreams": list(upstreams), "weight": weight}
 
@@ -283,8 +285,13 @@ def test_one_connection_carries_many_requests_and_bodies(proxy: Proxy) -> None:
         for number in range(3):
             line.request("GET", f"/{number}")
             assert line.getresponse().read().startswith(f"shop\nGET /{number} ".encode())
-        line.request("POST", "/", body=iter([b"first ", b"second"]), encode_chunked=True,
-                     headers={"Transfer-Encoding": "chunked"})
+        line.request(
+            "POST",
+            "/",
+            body=iter([b"first ", b"second"]),
+            encode_chunked=True,
+            headers={"Transfer-Encoding": "chunked"},
+        )
         assert b"first" in line.getresponse().read()
         line.close()
 
