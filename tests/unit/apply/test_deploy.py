@@ -64,6 +64,21 @@ def test_what_is_depended_on_is_healthy_before_the_next_is_touched(shop: Any) ->
     assert told.index(("job/migrate", "healthy")) < web
 
 
+def test_nothing_is_removed_before_what_is_new_is_healthy(shop: Any) -> None:
+    shop.deploy(shop.document(services={"old": shop.service()}))
+    shop.events.clear()
+    shop.deploy(
+        shop.document(
+            services={"new": shop.service(configs=[{"source": "c", "target": "/c"}])},
+            configs={"c": {"content": "x"}, "unused": {"content": "y"}},
+        )
+    )
+    told = [(event.id, str(event.kind)) for event in shop.events]
+    started_new = told.index(("service/new", "started"))
+    assert told.index(("config/unused", "applied")) < started_new
+    assert told.index(("service/new", "healthy")) < told.index(("service/old", "started"))
+
+
 def test_independent_steps_run_at_the_same_time_up_to_the_bound(shop: Any) -> None:
     script = Script()
     gates = [script.hold("apply", id=f"service/s{n}") for n in range(3)]
@@ -303,14 +318,21 @@ def test_an_interrupted_plan_file_can_be_applied_again(shop: Any, tmp_path: Path
     assert outcome.done == ("service/b",)
 
 
+def made_anew(shop: Any) -> None:
+    body = shop.bodies["service/web"]
+    shop.platform.remove(INSTANCE, "service/web")
+    shop.platform.make_by_hand(INSTANCE, "service/web", body, owner=INSTANCE)
+
+
 @pytest.mark.parametrize(
     "move",
     [
         lambda shop: shop.platform.tamper(INSTANCE, "service/web", image="x:9"),
         lambda shop: shop.platform.remove(INSTANCE, "service/web"),
         lambda shop: shop.deploy(shop.only_web("3")),
+        lambda shop: made_anew(shop),
     ],
-    ids=["changed", "removed", "deployed"],
+    ids=["changed", "removed", "deployed", "made anew"],
 )
 def test_a_plan_is_stale_once_anything_moved(shop: Any, move: Any) -> None:
     shop.deploy(shop.only_web())
