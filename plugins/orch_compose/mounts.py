@@ -20,8 +20,9 @@ _PROTECTING = frozenset(("noexec", "nosuid", "nodev"))
 
 def write_files(part: Part, key: str) -> None:
     """Write configs or secrets as files; a bare config's place is the root of the file system."""
-    for index, item in enumerate(part.get(key) or ()):
-        path, source, target = part.at(key, index), item.get("source"), item.get("target")
+    for item in part.get(key) or ():
+        path = part.at(key, part.writer.size(part.at(key)))
+        source, target = item.get("source"), item.get("target")
         if source is None:
             part.writer.lose(item, "it names no source", "add source:", Consequence.DATA)
             continue
@@ -45,7 +46,7 @@ def write_mounts(part: Part) -> None:
 
 
 def _next(part: Part) -> tuple[Any, ...]:
-    return part.at("volumes", len(part.writer.get(part.at("volumes")) or []))
+    return part.at("volumes", part.writer.size(part.at("volumes")))
 
 
 def _mount(part: Part, item: Item) -> None:

@@ -104,8 +104,7 @@ class Project:
         old = [
             key
             for key, item in document.items()
-            if _FIRST_FORMAT & set(item.value or ())
-            if isinstance(item.value, dict)
+            if isinstance(item.value, dict) and _FIRST_FORMAT & set(item.value)
         ]
         if not old or set(SECTIONS) & set(document.value):
             return False

@@ -178,11 +178,18 @@ def _logging(part: Part) -> None:
 
 def _hooks(part: Part) -> None:
     for key in ("post_start", "pre_stop"):
-        for index, hook in enumerate(part.get(key) or ()):
+        for hook in part.get(key) or ():
             if part.is_job:
                 part.writer.lose(hook, "a job has no hooks", "make it part of the command")
+            elif not _runs(hook):
+                part.writer.lose(hook, "it has no command", "write one", Consequence.COSMETIC)
             else:
-                _hook(part, hook, (key, index))
+                _hook(part, hook, (key, part.writer.size(part.at(key))))
+
+
+def _runs(hook: Item) -> bool:
+    command = hook.get("command")
+    return command is not None and bool(command.value)
 
 
 def _hook(part: Part, hook: Item, where: tuple[str, int]) -> None:
@@ -204,9 +211,10 @@ def _plain_environment(part: Part, hook: Item, where: tuple[str | int, ...]) -> 
 
 
 def _pre_start(part: Part) -> None:
-    for index, step in enumerate(part.get("pre_start") or ()):
+    own = part.get("image")
+    for step in part.get("pre_start") or ():
+        index = part.writer.size(part.at("pre_start"))
         path = part.at("pre_start", index)
-        own = part.get("image")
         for key in ("image", "user", "working_dir", "privileged"):
             part.writer.put((*path, key), step.get(key))
         if step.get("image") is None and own is not None:

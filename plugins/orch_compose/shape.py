@@ -78,8 +78,14 @@ class Many:
         if not isinstance(item.value, list):
             faults.add(item, f"{_shown(item)} is no list", f"write {self.noun}")
             return None
-        read = (self.member.read(member, faults) for member in item)
+        read = (self._member(member, faults) for member in item)
         return item.derive([member for member in read if member is not None])
+
+    def _member(self, member: Item, faults: Faults) -> Item | None:
+        if member.value is None:
+            faults.add(member, "nothing stands here", f"write {self.member.noun}, or remove it")
+            return None
+        return self.member.read(member, faults)
 
 
 @dataclass(frozen=True)

@@ -64,8 +64,12 @@ class Writer:
             for key, item in items.items():
                 self.put((*path, key), item, **how)
             return
-        for index, item in enumerate(items):
-            self.put((*path, index), item, **how)
+        for item in items:
+            self.put((*path, self.size(path)), item, **how)
+
+    def size(self, path: FieldPath) -> int:
+        """How many members a list of the document has so far."""
+        return len(self.get(path) or ())
 
     def set(self, path: FieldPath, value: Any, item: Item) -> None:
         """Write something that an item brings about without saying it."""
