@@ -19,14 +19,16 @@
 | volumes: volume, bind, tmpfs | native, subpath from engine 26 | native with mounts, else refused |
 | ports of mode host | published by the engine | by the agent's proxy |
 | networks | one bridge each | one loopback address for each replica and service |
-| network_mode host, none | native | native; none needs root |
+| network_mode host, none | native | native; none needs what mounts need |
 | internal, fixed addresses | native | refused |
 | aliases, extra_hosts, dns… | native | /etc/hosts and resolv.conf with mounts, else refused |
-| hostname, domainname, ipc private | native | native as root |
+| hostname, domainname, ipc private | native | native with mounts, else refused |
 | pid host, userns host, ipc host | native | always so |
 | pre_start, sidecars, post_start, pre_stop, probes | native | native |
 | logging json-file or local: max-size, max-file | native | native; other drivers are refused |
-| labels, annotations | labels | kept in the record of the task |
+| labels, annotations | labels | no effect: a process carries none |
+
+"With mounts" is root with CAP_SYS_ADMIN; `facts().drivers["process"].features` names `mounts` then.
 """
 
 from __future__ import annotations

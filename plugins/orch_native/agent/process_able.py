@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orch.spec.application import Service
@@ -78,6 +79,7 @@ class Abilities:
     root: bool
     mounts: bool
     cgroups: frozenset[str]
+    resource: bool = False
 
     @property
     def features(self) -> frozenset[str]:
@@ -86,8 +88,8 @@ class Abilities:
         return frozenset(
             {"exec", "logs", "stats", "tty"}
             | names
-            | ({"users", "hostname"} if self.root else set())
-            | ({"mounts", "volumes", "hosts-file"} if self.mounts else set())
+            | ({"users"} if self.root else set())
+            | ({"mounts", "volumes", "hosts-file", "hostname"} if self.mounts else set())
         )
 
 
@@ -96,6 +98,13 @@ def can_mount() -> bool:
     """Whether a private mount namespace can be made; tried once, in a process of its own."""
     command = [sys.executable, "-I", "-S", "-c", _TRY]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def has_capability(name: str) -> bool:
+    """Whether this process may use a Linux capability."""
+    status = Path("/proc/self/status").read_text()
+    mask = next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff"))
+    return bool(int(mask, 16) >> CAPABILITIES.index(name) & 1)
 
 
 def refusals(spec: Service | Job, able: Abilities) -> Iterator[Refusal]:
@@ -232,25 +241,22 @@ def _pod(spec: PodFields, able: Abilities) -> Iterator[Refusal]:
         yield "credential_spec", "this is not Windows"
     if spec.ipc not in (None, "host", "private"):
         yield "ipc", f"{spec.ipc} needs a container{USE_DOCKER}"
-    if not able.root:
-        yield from _for_root(spec)
     if not able.mounts:
-        for name in ("extra_hosts", "dns", "dns_search", "dns_opt"):
-            if getattr(spec, name):
-                yield name, "a private resolver file needs root and CAP_SYS_ADMIN"
+        yield from _for_namespaces(spec)
+    if spec.oom_score_adj is not None and spec.oom_score_adj < 0 and not able.resource:
+        yield "oom_score_adj", "only an agent with CAP_SYS_RESOURCE can lower it"
     yield from _networks(spec, able)
 
 
-def _for_root(spec: PodFields) -> Iterator[Refusal]:
-    for name in ("hostname", "domainname"):
-        if getattr(spec, name) is not None:
-            yield name, f"only an agent of root can set it{USE_DOCKER}"
-    if spec.oom_score_adj is not None and spec.oom_score_adj < 0:
-        yield "oom_score_adj", "only an agent of root can lower it"
+def _for_namespaces(spec: PodFields) -> Iterator[Refusal]:
+    why = "a namespace of its own needs root and CAP_SYS_ADMIN"
+    for name in ("hostname", "domainname", "extra_hosts", "dns", "dns_search", "dns_opt"):
+        if getattr(spec, name):
+            yield name, f"{why}{USE_DOCKER}"
     if spec.ipc == "private":
-        yield "ipc", "only an agent of root can make it private"
+        yield "ipc", why
     if spec.network_mode == "none":
-        yield "network_mode", "only an agent of root can take the network away"
+        yield "network_mode", why
 
 
 def _networks(spec: PodFields, able: Abilities) -> Iterator[Refusal]:

@@ -17,7 +17,7 @@ import psutil
 from orch_native.agent import logfile
 from orch_native.agent.cgroup import Cgroups
 from orch_native.agent.driver import Exit, Running, StartFault, Usage
-from orch_native.agent.process_able import Abilities, can_mount, refusals
+from orch_native.agent.process_able import Abilities, can_mount, has_capability, refusals
 from orch_native.agent.process_exec import ProcessSession, enter
 from orch_native.agent.process_run import (
     Supervisors,
@@ -79,7 +79,12 @@ class ProcessDriver:
         self._cgroups = Cgroups(agent)
         self._supervisors = Supervisors()
         root = os.geteuid() == 0
-        self._able = Abilities(root, root and can_mount(), self._cgroups.can)
+        self._able = Abilities(
+            root and has_capability("SETUID"),
+            root and can_mount(),
+            self._cgroups.can,
+            has_capability("SYS_RESOURCE"),
+        )
         self._hosts = threading.Lock()
 
     def facts(self) -> DriverFacts:

@@ -23,7 +23,7 @@ from orch_native.messages import Allocation, State
 if TYPE_CHECKING:
     from pathlib import Path
 
-ALL = Abilities(root=True, mounts=True, cgroups=frozenset({"memory", "cpu", "pids"}))
+ALL = Abilities(root=True, mounts=True, cgroups=frozenset({"memory", "cpu", "pids"}), resource=True)
 NOTHING = Abilities(root=False, mounts=False, cgroups=frozenset())
 
 
