@@ -19,6 +19,7 @@ _STYLES = {
     Fidelity.LOST: "bad",
     Fidelity.REJECTED: "grave",
 }
+MANY = 100
 _ORDER = {consequence: rank for rank, consequence in enumerate(Consequence)}
 
 
@@ -29,14 +30,18 @@ def rows_of(
     every: bool = False,
     positions: bool = False,
 ) -> list[LedgerEntry]:
-    """Rows worth a look, or every one; places are looked up for those, or for all on demand."""
+    """Rows worth a look, or every one, with the places of those that a person would look up.
+
+    Places cost a second parse of the file: native and emulated rows have none without
+    `positions`, and neither have cosmetic ones when there are more than MANY rows.
+    """
     rows = list(ledger) if every else list(ledger.notable)
-    return [
-        placed(row, locate)
-        if positions or row.outcome not in (Fidelity.NATIVE, Fidelity.EMULATED)
-        else row
-        for row in rows
-    ]
+    if positions:
+        return [placed(row, locate) for row in rows]
+    lossy = [row for row in rows if row.outcome.rank >= Fidelity.DEGRADED.rank]
+    skipped = Consequence.COSMETIC if len(lossy) > MANY else None
+    chosen = {id(row) for row in lossy if row.consequence is not skipped}
+    return [placed(row, locate) if id(row) in chosen else row for row in rows]
 
 
 def placed(entry: LedgerEntry, locate: Callable[[FieldPath], Place]) -> LedgerEntry:

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, TextIO
 from orch.cli.render.plain import to_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from orch.cli.render.report import Report
+
+    LazyReport = Report | Callable[[], Report]
 
 FORMS = ("text", "json", "yaml", "markdown", "html")
 
@@ -59,12 +61,12 @@ class Out:
         """Columns of the terminal; 80 when there is none."""
         return shutil.get_terminal_size((80, 24)).columns
 
-    def result(self, report: Report, shape: Any, form: str = "text") -> None:
-        """Give a verb's result in the form that was asked for."""
+    def result(self, report: LazyReport, shape: Any, form: str = "text") -> None:
+        """Give a verb's result in the form that was asked for; only that form is made."""
         if form == "text":
-            self.show(report)
+            self.show(_made(report))
         elif form == "json":
-            self.json(shape)
+            self.json(_made(shape))
         else:
             self.write(_document(report, shape, form))
 
@@ -89,9 +91,9 @@ class Out:
 
     def json(self, shape: Any) -> None:
         """Write one JSON document."""
-        import json
+        from pydantic_core import to_json  # ten times as fast as the standard library's
 
-        self.write(json.dumps(shape, indent=2, ensure_ascii=False) + "\n")
+        self.write(to_json(shape, indent=2).decode() + "\n")
 
     def json_line(self, shape: Any) -> None:
         """Write one line of an event stream."""
@@ -125,15 +127,32 @@ def _reader_watched(stream: TextIO) -> Iterator[None]:
         raise ReaderGone from None
 
 
-def _document(report: Report, shape: Any, form: str) -> str:
-    if form == "yaml":
-        import yaml
+def yaml_text(value: Any) -> str:
+    """JSON-shaped data as YAML."""
+    import yaml
 
-        return str(yaml.safe_dump(shape, sort_keys=False, allow_unicode=True))
+    fast = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    return str(yaml.dump(_thawed(value), Dumper=fast, sort_keys=False, allow_unicode=True))
+
+
+def _thawed(value: Any) -> Any:
+    """Plain dicts and lists, which the YAML writer knows."""
+    if isinstance(value, dict):
+        return {key: _thawed(item) for key, item in value.items()}
+    return [_thawed(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _made(thing: Any) -> Any:
+    return thing() if callable(thing) else thing
+
+
+def _document(report: LazyReport, shape: Any, form: str) -> str:
+    if form == "yaml":
+        return yaml_text(_made(shape))
     if form == "markdown":
         from orch.cli.render.markdown import to_markdown
 
-        return to_markdown(report)
+        return to_markdown(_made(report))
     from orch.cli.render.page import to_html
 
-    return to_html(report)
+    return to_html(_made(report))

@@ -18,6 +18,7 @@ from orch.cli.options import (
 )
 from orch.cli.render import machine
 from orch.cli.render.ledger import add_ledger, rows_of, tally
+from orch.cli.render.out import yaml_text
 from orch.cli.render.report import Report, Span, line
 
 if TYPE_CHECKING:
@@ -68,8 +69,11 @@ def command(
         *reading_rows(loaded),
         *rows_of(manifest.ledger, loaded.locate, every=every, positions=positions),
     ]
-    report = _report(manifest, rows, every=every)
-    settings.out.result(report, machine.manifest(manifest, rows), form)
+    settings.out.result(
+        lambda: _report(manifest, rows, every=every),
+        lambda: machine.manifest(manifest, rows),
+        form,
+    )
     refuse_reading_losses(loaded, level)
     judgement = judge(loaded.app, manifest, Level(level))
     if judgement.refused:
@@ -98,16 +102,4 @@ def _tally(rows: list[LedgerEntry], *, every: bool) -> str:
 
 
 def _body(body: object) -> list[Line]:
-    import yaml
-
-    text = yaml.safe_dump(_thawed(body), sort_keys=False, allow_unicode=True)
-    return [line(f"  {row}") for row in text.splitlines()]
-
-
-def _thawed(value: object) -> object:
-    """Plain dicts and lists, which the YAML writer knows."""
-    if isinstance(value, dict):
-        return {key: _thawed(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_thawed(item) for item in value]
-    return value
+    return [line(f"  {row}") for row in yaml_text(body).splitlines()]

@@ -71,7 +71,7 @@ def _against_target(connection: Connection, form: str) -> bool:
     from orch.cli.render.plan import changes_report
 
     plan = planned(connection, "loose").plan
-    connection.out.result(changes_report(plan), machine.plan(plan), form)
+    connection.out.result(lambda: changes_report(plan), lambda: machine.plan(plan), form)
     return bool(plan.pending)
 
 

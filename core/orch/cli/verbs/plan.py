@@ -25,6 +25,7 @@ from orch.cli.render.ledger import add_ledger, rows_of
 from orch.cli.render.plan import plan_report
 
 if TYPE_CHECKING:
+    from orch.cli.render.report import Report
     from orch.cli.root import Settings
 
 
@@ -72,9 +73,13 @@ def command(
         *reading_rows(loaded),
         *rows_of(made.manifest.ledger, loaded.locate, every=every, positions=positions),
     ]
-    report = plan_report(made.plan, unchanged=every)
-    add_ledger(report, rows, title="What this target does not hold as the spec says")
-    settings.out.result(report, machine.plan(made.plan, rows), form)
+
+    def report() -> Report:
+        told = plan_report(made.plan, unchanged=every)
+        add_ledger(told, rows, title="What this target does not hold as the spec says")
+        return told
+
+    settings.out.result(report, lambda: machine.plan(made.plan, rows), form)
     if file_out is not None:
         from orch.plan.file import save_plan
 
