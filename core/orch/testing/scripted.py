@@ -395,7 +395,15 @@ def _status(id_: str, row: Mapping[str, Any]) -> ServiceStatus:
     ready = wanted if row["healthy"] else 0
     state = "running" if row["healthy"] else "starting"
     replicas = tuple(
-        Replica(f"{name}-{n}", name, state, row["healthy"], "here", n, row["revision"])
+        Replica(
+            f"{name}-{n}-{row['uid']}-{row['restarts']}",
+            name,
+            state,
+            row["healthy"],
+            "here",
+            n,
+            row["revision"],
+        )
         for n in range(wanted)
     )
     return ServiceStatus(name, row["kind"], wanted, ready, ready, row["healthy"], replicas=replicas)

@@ -330,7 +330,7 @@ def made_anew(shop: Any) -> None:
         lambda shop: shop.platform.tamper(INSTANCE, "service/web", image="x:9"),
         lambda shop: shop.platform.remove(INSTANCE, "service/web"),
         lambda shop: shop.deploy(shop.only_web("3")),
-        lambda shop: made_anew(shop),
+        made_anew,
     ],
     ids=["changed", "removed", "deployed", "made anew"],
 )
