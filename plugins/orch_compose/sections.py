@@ -54,37 +54,28 @@ def _common(writer: Writer, path: tuple[str, ...], item: Item) -> None:
             writer.put((*path, key), extension, extension.plain())
 
 
-def _options(writer: Writer, path: tuple[str, ...], item: Item) -> None:
+def _options(writer: Writer, path: tuple[str, ...], item: Item, apart: str = "") -> None:
+    """Write a driver's options; the one that is `apart` has a key of its own."""
     options = item.get("driver_opts")
     for name, option in options.items() if options is not None else ():
-        writer.put((*path, "driver_opts", name), option, option.value or "")
+        if name != apart:
+            writer.put((*path, "driver_opts", name), option, option.value or "")
 
 
 def _network(writer: Writer, name: str, item: Item) -> None:
     path = ("networks", name)
     for key in ("driver", "internal", "attachable", "enable_ipv6"):
         writer.put((*path, key), item.get(key))
-    _options(writer, path, item)
-    encrypted = item.at("driver_opts", "encrypted")
-    if encrypted is None:
-        options = item.get("driver_opts")
-        encrypted = options.value.get("encrypted") if options is not None else None
+    _options(writer, path, item, apart="encrypted")
+    options = item.get("driver_opts")
+    encrypted = options.value.get("encrypted") if options is not None else None
     if encrypted is not None:
         wanted = str(encrypted.value or "true").lower() not in _NOT_ENCRYPTED
         writer.put((*path, "encrypted"), encrypted, wanted)
-        _remove_option(writer, path, "encrypted")
     four = item.get("enable_ipv4")
     if four is not None and four.value:
         writer.note(path, four, reason="this is the default")
     _pools(writer, path, item)
-
-
-def _remove_option(writer: Writer, path: tuple[str, ...], name: str) -> None:
-    """What has a key of its own is no option any more."""
-    network = writer.get(path)
-    network["driver_opts"].pop(name, None)
-    if not network["driver_opts"]:
-        del network["driver_opts"]
 
 
 def _pools(writer: Writer, path: tuple[str, ...], item: Item) -> None:
