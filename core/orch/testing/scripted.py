@@ -243,9 +243,8 @@ class _Change:
 class ScriptedStore:
     """Records and a lock in the platform's table."""
 
-    limit = 900
-
     def __init__(self, platform: Platform, script: Script, key: str) -> None:
+        self.limit = platform.limit
         self._platform, self._script, self._key = platform, script, key
 
     def create(self, name: str, data: bytes) -> None:

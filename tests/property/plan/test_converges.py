@@ -64,7 +64,7 @@ class World:
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.platform = Platform(clock=lambda: self.now)
+        self.platform = Platform(clock=lambda: self.now, limit=900)
         self.vault = Vault()
         self.plans: list[Plan] = []
         self.told: list[str] = []

@@ -34,7 +34,7 @@ class Shop:
 
     def __init__(self) -> None:
         self.now = 1000.0
-        self.platform = Platform(clock=lambda: self.now)
+        self.platform = Platform(clock=lambda: self.now, limit=900)
         self.vault = Vault()
         self.events: list[Any] = []
         self.script = Script()

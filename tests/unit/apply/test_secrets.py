@@ -130,7 +130,7 @@ def test_values_are_found_in_every_spelling(value: str, text: str, clean: str) -
 
 
 def test_a_record_larger_than_the_limit_is_whole_or_not_there() -> None:
-    platform, script = Platform(), Script()
+    platform, script = Platform(limit=900), Script()
     store = ScriptedBackend(platform, script).store(INSTANCE)
     value = {str(n): hash(str(n)) for n in range(500)}
     script.fail("store.create", Unreachable("gone"), on=4)
