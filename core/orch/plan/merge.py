@@ -144,7 +144,7 @@ def _merge(live: Any, applied: Any, wanted: Any, path: FieldPath, keys: ListKeys
         return wanted
     before, after = pair
     once = _once_ours(applied, live, path, keys)
-    parts = _merge_parts(before, once, after, path, keys)
+    parts = _merge_parts(before, once, after, path, keys, items=not isinstance(live, dict))
     return parts if isinstance(live, dict) else list(parts.values())
 
 
@@ -154,14 +154,17 @@ def _merge_parts(
     wanted: Mapping[str, Any],
     path: FieldPath,
     keys: ListKeys,
+    *,
+    items: bool,
 ) -> dict[str, Any]:
+    """Both sides, part by part; an item that we put into a list goes whole, its key with it."""
     parts = {}
     for key, standing in live.items():
         below = (*path, key)
         if key in wanted:
             parts[key] = _merge(standing, applied.get(key, {}), wanted[key], below, keys)
         elif key in applied:
-            left = _without(standing, applied[key], below, keys)
+            left = ABSENT if items else _without(standing, applied[key], below, keys)
             if left is not ABSENT:
                 parts[key] = left
         else:
@@ -174,7 +177,7 @@ def _without(live: Any, applied: Any, path: FieldPath, keys: ListKeys) -> Any:
     pair = as_maps(live, applied, path, keys)
     if pair is None:
         return ABSENT
-    parts = _merge_parts(pair[0], pair[1], {}, path, keys)
+    parts = _merge_parts(pair[0], pair[1], {}, path, keys, items=not isinstance(live, dict))
     if not parts:
         return ABSENT
     return parts if isinstance(live, dict) else list(parts.values())
