@@ -100,7 +100,7 @@ def _job_retries(part: Part) -> None:
     path = part.at("backoff_limit")
     if policy is not None:
         _job_policy(part, policy)
-        part.writer.note(path, restart, reason="deploy.restart_policy counts")
+        part.writer.note(part.path, restart, reason="deploy.restart_policy counts")
         return
     if restart is None:
         part.writer.set(path, 0, part.item)
@@ -112,10 +112,10 @@ def _job_retries(part: Part) -> None:
         part.writer.put(path, restart, int(count))
     elif condition == "on-failure":
         reason = "a job's retries are bounded; without a number there are three"
-        part.writer.note(path, restart, Fidelity.DEGRADED, reason)
+        part.writer.note(part.path, restart, Fidelity.DEGRADED, reason)
     else:
         reason = "a job is not started again once it succeeded"
-        part.writer.note(path, restart, Fidelity.DEGRADED, reason)
+        part.writer.note(part.path, restart, Fidelity.DEGRADED, reason)
 
 
 def _job_policy(part: Part, policy: Item) -> None:
@@ -126,7 +126,7 @@ def _job_policy(part: Part, policy: Item) -> None:
         part.writer.note(path, attempts)
         return
     part.writer.put(path, attempts)
-    part.writer.note(path, condition, reason="a job is tried again after a failure")
+    part.writer.note(part.path, condition, reason="a job is tried again after a failure")
     for key in ("delay", "window"):
         item = policy.get(key)
         part.writer.put(part.at("restart_policy", key), item, str(item.value) if item else None)
@@ -138,7 +138,7 @@ def _restart(part: Part) -> None:
     if policy is not None:
         part.writer.say(path, policy)
         _policy(part, policy, path)
-        part.writer.note(path, restart, reason="deploy.restart_policy counts")
+        part.writer.note(part.path, restart, reason="deploy.restart_policy counts")
         return
     if restart is None:
         return

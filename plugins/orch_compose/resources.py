@@ -85,7 +85,7 @@ class _Resources:
                 reason=reason,
             )
         elif item is not None:
-            self._writer.note((*self._limits, "cpus"), item, reason="cpus counts")
+            self._writer.note(self._part.path, item, reason="cpus counts")
 
     def _quota(self) -> None:
         quota, period = self._part.get("cpu_quota"), self._part.get("cpu_period")

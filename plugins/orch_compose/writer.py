@@ -139,13 +139,14 @@ class Writer:
 
 
 def _assign(document: Any, path: FieldPath, value: Any) -> None:
+    """Write a value; an empty mapping leaves what is there already, as an older key may be."""
     target = document
     for key, following in pairwise(path):
         target = _step(target, key, [] if isinstance(following, int) else {})
     last = path[-1]
     if isinstance(last, int) and last == len(target):
         target.append(value)
-    else:
+    elif value != {} or not isinstance(target, dict) or last not in target:
         target[last] = value
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -15,6 +15,9 @@ from orch.errors import InvalidSpec
 from orch.load.files import parse
 from orch.types import Fidelity, render_path
 from orch_compose import ComposeReader
+
+if TYPE_CHECKING:
+    from orch.backend.contract import Reading
 
 CASES = Path(__file__).parents[1] / "unit/compose/cases"
 SOURCES = [
@@ -81,8 +84,14 @@ def test_a_whole_account_or_a_refusal_with_places(document: dict[str, Any], file
     try:
         reading = ComposeReader().read([file], {"HOME": "/home/user"}, ())
     except InvalidSpec as fault:
-        assert all(d.place.line and d.mend for d in fault.diagnostics)
-        return
+        unplaced = [d for d in fault.diagnostics if not d.place.line or not d.mend]
+    else:
+        assert_accounted(document, reading)
+        unplaced = []
+    assert not unplaced
+
+
+def assert_accounted(document: dict[str, Any], reading: Reading) -> None:
     rows = list(reading.ledger)
     written = {render_path(path) for path in paths(reading.document)}
     for row in rows:
