@@ -88,7 +88,7 @@ def _converge(
     _lost(view, todo)
     _surplus(view, todo)
     slots = _sort(view, verdicts, todo)
-    _fill(view, slots, todo)
+    _fill(view, slots, verdicts, todo)
     deployment = view.deployment
     if deployment is not None and deployment.moving:
         _update(view, deployment, slots, now, todo)
@@ -136,7 +136,9 @@ def _sort(view: ServiceView, verdicts: dict[int, Verdict], todo: Step) -> Slots:
     return slots
 
 
-def _fill(view: ServiceView, slots: Slots, todo: Step) -> None:
+def _fill(
+    view: ServiceView, slots: Slots, verdicts: dict[int, Verdict], todo: Step
+) -> None:
     """Start what is missing."""
     wanted = view.slots
     for index in slots.vacant:
@@ -145,14 +147,17 @@ def _fill(view: ServiceView, slots: Slots, todo: Step) -> None:
         )
         if overlapping and not view.pace.start_first:
             continue
-        if view.policy.ordered and not _below_serve(view, index):
+        if view.policy.ordered and not _below_done(view, verdicts, index):
             continue
         todo.add(Start(index, _version_for(view, index), wanted[index]))
 
 
-def _below_serve(view: ServiceView, index: int) -> bool:
-    serving = {a.index for a in view.allocs if a.serving or (a.holds and a.ended)}
-    return all(lower in serving for lower in view.slots if lower < index)
+def _below_done(view: ServiceView, verdicts: dict[int, Verdict], index: int) -> bool:
+    """Whether every lower index serves, has ended, or has a failure that the pace bears."""
+    done = {a.index for a in view.allocs if a.serving or (a.holds and a.ended)}
+    if view.deployment is not None and view.deployment.moving:
+        done |= {i for i, seen in verdicts.items() if seen.health is Health.FAILED}
+    return all(lower in done for lower in view.slots if lower < index)
 
 
 def _version_for(view: ServiceView, index: int) -> int:

@@ -62,11 +62,9 @@ def sleeper(marker: str, replicas: int = 1, **update: Any) -> dict[str, Any]:
 
 
 def running(marker: str) -> list[int]:
-    found = []
-    for process in psutil.process_iter(["cmdline"]):
-        if process.info["cmdline"] == ["sleep", f"8640{marker}"]:
-            found.append(process.pid)
-    return found
+    wanted = ["sleep", f"8640{marker}"]
+    found = psutil.process_iter(["cmdline"])
+    return [process.pid for process in found if process.info["cmdline"] == wanted]
 
 
 def follow(client: NativeClient, name: str = "web", kind: str = "service") -> RolloutPhase:

@@ -12,7 +12,6 @@ from orch_native.server.controller import Controller
 from orch_native.server.model import Alloc, App, Key
 from orch_native.server.store import Store
 from orch_native.server.vault import Vault
-
 from tests.unit.native_server.agent_double import LIVE, ScriptedAgent
 
 if TYPE_CHECKING:
@@ -41,8 +40,11 @@ class Plane:
         self.now = START
         self.trace: list[tuple[float, dict[int, int], int]] = []
         self.store = Store(folder / "native.db")
-        self.agent = ScriptedAgent(lambda seen: self.controller._inbox.put(seen), lambda: self.now)
+        self.agent = ScriptedAgent(self._reported, lambda: self.now)
         self.controller = self._controller()
+
+    def _reported(self, seen: Any) -> None:
+        self.controller._inbox.put(seen)
 
     def _controller(self) -> Controller:
         vault = Vault(self.folder / "key")

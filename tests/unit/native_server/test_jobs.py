@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,7 +10,6 @@ from orch.errors import UsageFault
 from orch_native.api import RolloutPhase
 from orch_native.server import cron
 from orch_native.server.model import Key, RunPhase
-
 from tests.unit.native_server.harness import SHOP
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def test_failures_are_retried_with_growing_pauses_up_to_the_limit(plane: Plane) 
         plane.run(0.1)
         starts += [plane.now] * (len(plane.agent.started) - before)
     assert len(starts) == 4
-    pauses = [later - earlier for earlier, later in zip(starts, starts[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in pairwise(starts)]
     assert pauses == pytest.approx([2, 3, 5], abs=0.3)
     sight = plane.rollout("migrate", "job")
     assert sight.phase is RolloutPhase.FAILED
@@ -125,10 +125,8 @@ def test_forbid_leaves_out_a_moment_while_the_last_run_goes_on(plane: Plane) -> 
 
 
 def test_replace_ends_the_last_run(plane: Plane) -> None:
-    plane.put(
-        "migrate", job(0, 400, schedule="*/5 * * * *", concurrency="replace", history={"failed": 9}),
-        "job",
-    )
+    body = job(0, 400, schedule="*/5 * * * *", concurrency="replace", history={"failed": 9})
+    plane.put("migrate", body, "job")
     plane.run(1000)
     assert [run.phase for run in runs(plane)][:2] == [RunPhase.STOPPED, RunPhase.STOPPED]
     assert sum(len(ids) for ids in plane.live("migrate").values()) == 1

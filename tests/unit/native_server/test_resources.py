@@ -8,7 +8,6 @@ from orch.errors import Conflict, OrchError, Refused, UsageFault
 from orch_native.api import Put, RolloutPhase
 from orch_native.server import refusals, sights
 from orch_native.server.model import App, Key
-
 from tests.unit.native_server.harness import SHOP, service
 
 if TYPE_CHECKING:
@@ -226,8 +225,10 @@ def test_refusals_tell_before_anything_is_done(plane: Plane) -> None:
     assert asked(service("ok")) == []
     many = service("ok", replicas=3, deploy={"resources": {"reservations": {"cpus": "2"}}})
     assert asked(many) == [
-        "deploy.resources.reservations.cpus: only 2 of 3 replicas fit: cpus ruled out 1 of 1"
-        " nodes (host: 2 wanted, 0 free of 4: 2 short)"
+        (
+            "deploy.resources.reservations.cpus: only 2 of 3 replicas fit: cpus ruled out 1 of 1"
+            " nodes (host: 2 wanted, 0 free of 4: 2 short)"
+        )
     ]
     nowhere = service("ok", deploy={"placement": {"constraints": ["node.labels.tier == db"]}})
     assert "node.labels.tier is 'web', wanted == db" in asked(nowhere)[0]

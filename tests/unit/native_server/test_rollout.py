@@ -6,7 +6,6 @@ import pytest
 
 from orch_native.api import RolloutPhase
 from orch_native.server.model import Key
-
 from tests.unit.native_server.harness import SHOP, service
 
 if TYPE_CHECKING:
