@@ -23,15 +23,18 @@ class Cgroups:
 
     def __init__(self, agent: str) -> None:
         self._agent = agent
-        self._v1 = {c: p for c, p in _hierarchies().items() if _writable(p / "orch" / agent)}
+        self._v1 = {c: p for c, p in _hierarchies().items() if os.access(p, os.W_OK)}
         self._v2 = None if self._v1 else _unified(agent)
-        v2 = (self._v2 / "cgroup.controllers").read_text().split() if self._v2 else ()
-        self.can = frozenset(self._v1) | frozenset(v2)
+        v2 = (self._v2.parent / "cgroup.controllers").read_text().split() if self._v2 else ()
+        self.can = frozenset(self._v1) | (frozenset(v2) & frozenset(CONTROLLERS))
 
     def create(self, handle: str, resources: Resources | None) -> list[str]:
         """Make the groups of a task with its bounds; the files that take its pid."""
         folders = self._folders(handle)
         wanted = self._settings(resources)
+        if self._v2:
+            self._v2.mkdir(exist_ok=True)
+            _delegate(self._v2)
         for controller, folder in folders.items():
             folder.mkdir(parents=True, exist_ok=True)
             for name, value in wanted.get(controller, ()):
@@ -52,16 +55,11 @@ class Cgroups:
                     folder.rmdir()
                 except OSError:
                     time.sleep(0.02)
-
-    def close(self) -> None:
-        """Remove the agent's own groups when they are empty."""
-        for folder in {*self._v1.values()}:
-            with suppress(OSError):
-                (folder / "orch" / self._agent).rmdir()
-                (folder / "orch").rmdir()
-        if self._v2:
-            with suppress(OSError):
-                self._v2.rmdir()
+            # The folders above go with their last task; EBUSY says that there are others.
+            above = (folder.parent,) if self._v2 else (folder.parent, folder.parent.parent)
+            for empty in above:
+                with suppress(OSError):
+                    empty.rmdir()
 
     def usage(self, handle: str) -> Usage | None:
         """What the task used, None when it has no groups."""
@@ -137,27 +135,18 @@ def _hierarchies() -> dict[str, Path]:
     return found
 
 
-def _writable(folder: Path) -> bool:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return False
-    return os.access(folder, os.W_OK)
-
-
 def _unified(agent: str) -> Path | None:
-    """A group under the root of version 2 to which controllers are delegated, None without."""
+    """Where our groups of version 2 would be, None when controllers are not delegated to us."""
     root = Path("/sys/fs/cgroup")
-    folder = root / f"orch-{agent}"
-    wanted = [c for c in CONTROLLERS if c != "cpuacct"]
     try:
-        offered = (root / "cgroup.controllers").read_text().split()
-        usable = " ".join(f"+{c}" for c in wanted if c in offered)
-        (root / "cgroup.subtree_control").write_text(usable)
-        folder.mkdir(exist_ok=True)
-        (folder / "cgroup.subtree_control").write_text(usable)
+        _delegate(root)
     except OSError:
-        with suppress(OSError):
-            folder.rmdir()
         return None
-    return folder
+    return root / f"orch-{agent}"
+
+
+def _delegate(folder: Path) -> None:
+    """Let the groups below have the controllers that we use."""
+    offered = (folder / "cgroup.controllers").read_text().split()
+    usable = " ".join(f"+{c}" for c in CONTROLLERS if c in offered)
+    (folder / "cgroup.subtree_control").write_text(usable)

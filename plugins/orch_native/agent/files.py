@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,11 +35,12 @@ class Files:
         self._open = state / "files"
         memory = MEMORY / f"orch-{agent}"
         self._closed = memory if _in_memory() else state / "secrets"
-        for folder in (self._open, self._closed):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if folder.stat().st_uid != os.geteuid() or folder.is_symlink():
-                raise StartFault(f"{folder} belongs to somebody else; remove it")
-            folder.chmod(0o700)
+
+    def _make(self, root: Path) -> None:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if root.stat().st_uid != os.geteuid() or root.is_symlink():
+            raise StartFault(f"{root} belongs to somebody else; remove it")
+        root.chmod(0o700)
 
     def folder(self, handle: str, kind: str) -> Path:
         """Where the files of a container lie."""
@@ -56,6 +58,7 @@ class Files:
         # Where nothing can be mounted, a task finds the file by its bare name in this folder.
         inner = posixpath.normpath(file.target).removeprefix(f"{SECRETS_FOLDER}/").lstrip("/")
         path = self.folder(handle, file.kind) / inner
+        self._make(self._closed if file.kind == "secrets" else self._open)
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         if not path.exists() or path.read_bytes() != file.content:
             path.unlink(missing_ok=True)
@@ -71,13 +74,8 @@ class Files:
         """Remove the files of a container."""
         for root in (self._open, self._closed):
             shutil.rmtree(root / handle, ignore_errors=True)
-
-    def close(self) -> None:
-        """Remove the folder in memory when it is empty."""
-        try:
-            self._closed.rmdir()
-        except OSError:
-            return
+            with suppress(OSError):
+                root.rmdir()  # it goes with its last file
 
 
 def _in_memory() -> bool:

@@ -264,8 +264,6 @@ class LocalAgent:
         self._ways.close()
         for driver in self._drivers.values():
             driver.close()
-        if not tasks:
-            self._files.close()
         os.close(self._held)
 
 

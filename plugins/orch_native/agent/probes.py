@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import ssl
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -220,7 +221,9 @@ class Target:
             return f"no answer within {probe.timeout}"
         except (ProbeFailed, StartFault) as fault:
             return str(fault)
-        except (OSError, EOFError, ValueError) as fault:
+        except OSError as fault:
+            return os.strerror(fault.errno).lower() if fault.errno else str(fault)
+        except (EOFError, ValueError) as fault:
             return str(fault) or type(fault).__name__
         return ""
 

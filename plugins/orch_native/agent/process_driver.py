@@ -365,8 +365,6 @@ class ProcessDriver:
 
     def close(self) -> None:
         self._supervisors.close()
-        if not any(self._tasks.iterdir()):
-            self._cgroups.close()
 
 
 def _bounds(pid: int) -> dict[str, tuple[int, int]]:

@@ -187,7 +187,7 @@ class Log:
     """Lines with time and stream, in files that are turned over when they are full."""
 
     def __init__(self, path: str, size: int, count: int) -> None:
-        self.path, self.size, self.count, self.last = path, size, count, 0.0
+        self.path, self.size, self.count, self.last = path, size, count, 0
         self._open()
         self._rest: dict[str, tuple[float, bytes]] = {}
 
@@ -209,9 +209,11 @@ class Log:
             self._rest[stream] = (began, tail)
 
     def _put(self, when: float, stream: str, line: bytes) -> None:
-        # Strictly growing, so that a reader can go on after the last line it saw.
-        self.last = when = max(when, self.last + 0.000001)
-        record = b"%.6f %s %s\n" % (when, stream.encode(), line.removesuffix(b"\r"))
+        # Strictly growing microseconds, so that a reader can go on after the last line it saw.
+        self.last = max(int(when * 1_000_000), self.last + 1)
+        seconds, rest = divmod(self.last, 1_000_000)
+        text = line.removesuffix(b"\r")
+        record = b"%d.%06d %s %s\n" % (seconds, rest, stream.encode(), text)
         if self.used and self.used + len(record) > self.size:
             self._turn()
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Session(asyncio.DatagramProtocol):
         self._waiting: list[bytes] = []
         self._transport: asyncio.DatagramTransport | None = None
         self._last = asyncio.get_running_loop().time()
+        self._failed = asyncio.Event()
         self.done = False
         self.on_end: Callable[[], None] = lambda: None
 
@@ -74,6 +76,12 @@ class Session(asyncio.DatagramProtocol):
 
     def error_received(self, _fault: Exception) -> None:
         self.done = True  # the replica is gone: the next datagram finds another
+        self._failed.set()
+
+    async def _failed_within(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._failed.wait()
 
     async def run(self) -> None:
         """Live until the client was silent for long enough."""
@@ -86,7 +94,7 @@ class Session(asyncio.DatagramProtocol):
             for data in self._waiting:
                 transport.sendto(data)
             while not self.done and (left := self._last + IDLE_SECONDS - loop.time()) > 0:
-                await asyncio.sleep(min(left, 1.0))
+                await self._failed_within(min(left, 1.0))
             transport.close()
         except OSError:
             return
