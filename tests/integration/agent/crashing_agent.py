@@ -21,7 +21,10 @@ def report(observations: list[Observation]) -> None:
 
 
 agent = LocalAgent(Path(state), report, docker_host=host)
-agent.assign([Allocation(**raw) for raw in json.loads(Path(assignment).read_text())])
+raws = json.loads(Path(assignment).read_text())
+for raw in raws:
+    raw["files"] = {name: text.encode() for name, text in raw.get("files", {}).items()}
+agent.assign([Allocation(**raw) for raw in raws])
 agent.route(Routing(1))
 print("assigned", flush=True)
 sys.stdin.read()
