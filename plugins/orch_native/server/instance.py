@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import socket
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -17,7 +19,7 @@ from orch_native.server.store import Store
 from orch_native.server.vault import Vault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from orch_native.messages import Agent, Observation
@@ -28,6 +30,14 @@ if TYPE_CHECKING:
 log = logging.getLogger("orch.native")
 _GRACE = 2
 _TASKS_TIMEOUT = 120.0
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to us: uvicorn's own way raises them again before anything is closed."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 class ServerInstance:
@@ -77,7 +87,10 @@ class ServerInstance:
             ws="websockets-sansio",
             ws_max_size=1 << 24,
         )
-        self._server = uvicorn.Server(config)
+        self._server = _Server(config)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, lambda: self.begin_stop(tasks=False))
         await self._server.serve(sockets=[listening])
 
     def close(self) -> None:

@@ -161,6 +161,34 @@ def test_tasks_outlive_the_server_and_end_with_it_when_asked(state: Path) -> Non
         assert follow(client) is RolloutPhase.GONE
 
 
+def test_sigterm_ends_the_server_in_order_and_no_task(state: Path) -> None:
+    with daemon.ensure_running(state) as client:
+        client.put_resource(SHOP, "service", "web", sleeper("55"))
+        assert follow(client) is RolloutPhase.HEALTHY
+        os.kill(client.about().pid, signal.SIGTERM)
+    daemon.await_end(state)
+    assert not daemon.socket_path(state).exists()
+    assert "ended" in daemon.log_tail(state)
+    assert len(running("55")) == 1
+
+
+def test_api_describes_itself(state: Path) -> None:
+    import httpx
+
+    with daemon.ensure_running(state):
+        transport = httpx.HTTPTransport(uds=str(daemon.socket_path(state)))
+        with httpx.Client(transport=transport, base_url="http://orch") as http:
+            document = http.get("/v1/openapi.json").json()
+            put = document["paths"]["/v1/apps/{namespace}/{app}/resources/{kind}/{name}"]["put"]
+            assert put["requestBody"]["required"]
+            assert {"Problem"} <= document["components"]["schemas"].keys()
+            answer = http.put("/v1/apps/a/b/resources/service/c", json={"body": "canary-77"})
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert (answer.status_code, answer.json()["kind"]) == (400, "usage")
+            assert "canary-77" not in answer.text
+            assert http.get("/v1/nowhere").json()["kind"] == "not-found"
+
+
 def test_older_server_is_replaced_and_its_tasks_go_on(state: Path) -> None:
     daemon.prepare(state)
     log = (state / "older.log").open("wb")
