@@ -20,11 +20,56 @@ if TYPE_CHECKING:
 
 TOOL_IMAGE = "local/tool:1"
 PROGRAMS = ("busybox", "bash", "curl")
-APPLETS = (
-    "sh ls cat echo sleep httpd nc ps id hostname ip nslookup date seq wc grep kill mkdir rm touch "
-    "head tail stat free dd true false env nproc awk sed ping netstat wget chmod df mount printenv "
-    "tr cut sort test expr whoami pwd uname trap yes"
-).split()
+APPLETS = [
+    "sh",
+    "ls",
+    "cat",
+    "echo",
+    "sleep",
+    "httpd",
+    "nc",
+    "ps",
+    "id",
+    "hostname",
+    "ip",
+    "nslookup",
+    "date",
+    "seq",
+    "wc",
+    "grep",
+    "kill",
+    "mkdir",
+    "rm",
+    "touch",
+    "head",
+    "tail",
+    "stat",
+    "free",
+    "dd",
+    "true",
+    "false",
+    "env",
+    "nproc",
+    "awk",
+    "sed",
+    "ping",
+    "netstat",
+    "wget",
+    "chmod",
+    "df",
+    "mount",
+    "printenv",
+    "tr",
+    "cut",
+    "sort",
+    "test",
+    "expr",
+    "whoami",
+    "pwd",
+    "uname",
+    "trap",
+    "yes",
+]
 RESOLVER_LIBRARIES = ("libnss_dns.so.2", "libnss_files.so.2", "libresolv.so.2")
 ENGINE_START_SECONDS = 60
 

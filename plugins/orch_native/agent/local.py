@@ -189,8 +189,17 @@ class LocalAgent:
             if task and task.gone.is_set():
                 del self._tasks[id]
                 self._learn()
+            self._forget_old_output()
         self._reporter.mark(id)
         self._ways.refresh()
+
+    def _forget_old_output(self) -> None:
+        """Keep what ended tasks left only of the newest ones."""
+        ended = [t for t in self._tasks.values() if t.record.final and t.has_output]
+        if len(ended) > FINISHED_KEPT:
+            ended.sort(key=lambda task: task.record.ended)
+            for task in ended[:-FINISHED_KEPT]:
+                task.forget_output()
 
     def _mention(self, services: set[str]) -> None:
         """Report again the replicas of services whose ways in have changed."""

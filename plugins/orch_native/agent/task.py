@@ -72,6 +72,8 @@ class Task:
         self._stop_wanted = threading.Event()
         self._gone_wanted = threading.Event()
         self._let_go = threading.Event()
+        self._output_unwanted = threading.Event()
+        self.has_output = True
         self._guards: list[Guard] = []
         self._sidecar_due: dict[str, float] = {}
         self._sidecar_pause: dict[str, float] = {}
@@ -97,6 +99,12 @@ class Task:
         """Stop it and remove what it left."""
         self._gone_wanted.set()
         self.stop()
+
+    def forget_output(self) -> None:
+        """Remove the containers and output of one that has ended; how it ended stays known."""
+        self.has_output = False
+        self._output_unwanted.set()
+        self._inbox.put(None)
 
     def let_go(self) -> None:
         """Leave it as it is: another agent takes it up."""
@@ -494,7 +502,12 @@ class Task:
 
     def _await_removal(self) -> None:
         while True:
-            self._receive(3600)
+            self._receive(LOOK_SECONDS)
+            if self._output_unwanted.is_set():
+                with suppress(Unreached):
+                    for handle in self.record.handles:
+                        self.driver.remove(handle)
+                    self._output_unwanted.clear()
 
     def _remove(self) -> None:
         remove(self.driver, self.record, self._records)

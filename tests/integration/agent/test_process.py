@@ -415,3 +415,18 @@ def test_what_a_process_cannot_have_is_refused(node: Node) -> None:
     ((path, reason),) = node.agent.refusals({"image": "x/y:1"})
     assert path == "image"
     assert "no Docker engine answers at unix:///nowhere/docker.sock" in reason
+
+
+def test_output_of_old_ends_is_forgotten(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orch_native.agent.local.FINISHED_KEPT", 2)
+    jobs = [
+        allocation(f"j{n}", {"command": ["sh", "-c", f"echo {n}"]}, unit=f"j{n}", kind="job")
+        for n in range(4)
+    ]
+    for number in range(4):
+        node.agent.assign(jobs[: number + 1])
+        node.until(lambda id=f"j{number}": node.state_of(id) == "completed")
+    await_(lambda: len([*(node.state / "tasks").iterdir()]) == 2)
+    assert node.output("j3") == ["3"]
+    assert node.output("j0") == []
+    assert node.state_of("j0") == "completed"
