@@ -157,11 +157,14 @@ class Proxy:
             self._lines.discard(writer)
             writer.close()
 
-    async def until_lonely(self) -> None:
-        """Return when there is nothing to listen on and no agent, or when told to."""
+    async def until_lonely(self, control: Path) -> None:
+        """Return when there is nothing to listen on and no agent, or when told to.
+
+        Without its control socket no agent can find it again: then its state was removed.
+        """
         empty_since = None
         loop = asyncio.get_running_loop()
-        while not self.lonely.is_set():
+        while not self.lonely.is_set() and (self._lines or os.access(control, os.F_OK)):
             idle = not self._table and not self._lines
             empty_since = (empty_since or loop.time()) if idle else None
             if empty_since and loop.time() - empty_since >= LONELY_SECONDS:
@@ -254,7 +257,7 @@ async def _serve(control: Path) -> None:
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     _detach()
-    await proxy.until_lonely()
+    await proxy.until_lonely(control)
     retrying.cancel()
     server.close()
     proxy.close()
