@@ -33,7 +33,7 @@ services:
     environment: {{TOKEN: {{secret: token}}, RELEASE: "${{RELEASE:-1}}"}}
     ports: [{{name: http, target: 8080}}]
     probes: {{readiness: {{http: {{path: "${{READY:-/}}", port: http}}, interval: 1s}}}}
-    deploy: {{update_config: {{monitor: 1s, progress_deadline: 6s}}}}
+    deploy: {{update_config: {{monitor: 1s, progress_deadline: 15s}}}}
 secrets:
   token: {{provider: env, key: TOKEN}}
 """
