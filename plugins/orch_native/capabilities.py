@@ -301,8 +301,9 @@ def rules_for(noun: str, driver: str = "") -> RuleTree:
 
 FEATURES = frozenset(
     {
-        "adopt", "canary", "cron", "drift", "events", "exec", "global", "jobs", "logs", "metrics",
-        "per-replica-volumes", "processes", "published-ports", "restart", "rollback", "routes",
+        "canary", "cron", "drift", "events", "exec", "global", "jobs", "logs", "metrics",
+        "per-replica-volumes",
+        "placement", "processes", "published-ports", "restart", "rollback", "routes",
         "scale", "secret-variables", "sidecars", "volumes", "why",
     }
 )  # fmt: skip

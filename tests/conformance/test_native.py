@@ -57,8 +57,10 @@ class NativeCases(BackendConformance):
         made.close()
 
     @pytest.fixture
-    def unreachable(self, tmp_path: Path) -> NativeBackend:
-        return NativeBackend({"socket": str(tmp_path / "nothing.sock")})
+    def unreachable(self, tmp_path: Path) -> Iterator[NativeBackend]:
+        made = NativeBackend({"socket": str(tmp_path / "nothing.sock")})
+        yield made
+        made.close()
 
     def tamper(self, trial: Trial) -> None:
         client = trial.backend.client  # type: ignore[attr-defined]

@@ -15,11 +15,11 @@ from pydantic import BaseModel
 from orch.backend.discovery import installed
 from orch.compile.compile import compile_app
 from orch.load.source import Source, load
-from orch.spec.application import Application
 from orch.types import render_path
 
 if TYPE_CHECKING:
     from orch.backend.contract import Backend
+    from orch.spec.application import Application
     from orch.types import Manifest
 
 HERE = Path(__file__).parent

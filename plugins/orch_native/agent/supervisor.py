@@ -74,6 +74,10 @@ def _make_point(target: str, *, folder: bool, layers: str) -> None:
     if os.path.exists(target):  # noqa: PTH110
         return
     above = _existing(target)
+    if os.path.dirname(target) == "/" and not folder:  # noqa: PTH120
+        # No layer can lie over the root itself: an empty file there is the least that does.
+        os.close(os.open(target, os.O_CREAT | os.O_WRONLY, 0o444))
+        return
     if above == "/":
         above = "/" + target.split("/")[1]
         os.makedirs(above, exist_ok=True)  # noqa: PTH103

@@ -57,6 +57,20 @@ class ChangeCases(Cases):
         trial.deployed(trial.web("good", **FAILS))
         assert trial.service().healthy
 
+    def test_what_failed_is_tried_again_as_it_is(self, trial: Trial) -> None:
+        bad = trial.web("bad", ready=False, **FAILS)
+        trial.deploy(bad)
+        before = {replica.id for replica in trial.service().replicas}
+        (action,) = trial.plan(bad).plan.pending
+        assert (action.operation, action.id) == (Operation.RETRY, "service/web")
+        assert action.reason
+        assert not action.changes
+        outcome = trial.deploy(bad)
+        assert (outcome.verdict, outcome.exit_code) == (Verdict.FAILED, 6), outcome
+        assert before.isdisjoint(r.id for r in trial.service().replicas if r.state != "stopping")
+        trial.deployed(trial.web("good", **FAILS))
+        assert trial.pending(trial.web("good", **FAILS)) == []
+
     @needs("scale")
     def test_scale_is_done_and_shown_by_the_next_plan(self, trial: Trial) -> None:
         document = trial.web("one", replicas=1)

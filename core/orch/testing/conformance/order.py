@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch.testing.conformance.changes import FAILS
 from orch.testing.conformance.trial import Cases, Trial, needs
-from orch.types import EventKind, Verdict
+from orch.types import EventKind, Operation, Verdict
 
 if TYPE_CHECKING:
     from orch.types import Event
@@ -50,6 +50,25 @@ class OrderCases(Cases):
         outcome = trial.deploy({"jobs": {"prepare": job}})
         assert outcome.exit_code in (5, 6), outcome
         assert outcome.failed["job/prepare"]
+
+    @needs("jobs", "volumes")
+    def test_a_job_that_failed_is_run_again_and_what_waits_for_it_follows(
+        self, trial: Trial
+    ) -> None:
+        once = "test -e /data/mark && exit 0; : > /data/mark; exit 3"
+        mount = {"type": "volume", "source": "data", "target": "/data"}
+        web = trial.web_service("web")
+        web["depends_on"] = {"prepare": {"condition": "service_completed_successfully"}}
+        document = {
+            "services": {"web": web},
+            "jobs": {"prepare": trial.shell(once, backoff_limit=0, volumes=[mount])},
+            "volumes": {"data": {}},
+        }
+        assert "job/prepare" in trial.deploy(document, rollback=False).failed
+        retry = (Operation.RETRY, "job/prepare")
+        assert trial.pending(document) == [retry, (Operation.CREATE, "service/web")]
+        trial.deployed(document)
+        assert trial.pending(document) == []
 
     @needs("jobs")
     def test_a_changed_job_runs_again(self, trial: Trial) -> None:

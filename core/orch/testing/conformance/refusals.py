@@ -9,7 +9,7 @@ import pytest
 from orch.apply.session import Session
 from orch.errors import Conflict, Locked, Refused, Unreachable
 from orch.testing.conformance.changes import FAILS
-from orch.testing.conformance.trial import Cases, Trial
+from orch.testing.conformance.trial import Cases, Trial, needs
 from orch.types import Verdict
 
 if TYPE_CHECKING:
@@ -60,6 +60,14 @@ class RefusalCases(Cases):
             return  # the target knew it before anything was touched
         assert outcome.exit_code == 6, outcome
         assert outcome.failed["service/web"]
+
+    @needs("placement")
+    def test_what_can_not_be_placed_is_told_before_anything_is_touched(self, trial: Trial) -> None:
+        service = trial.web_service("one")
+        service["deploy"]["placement"] = {"constraints": ["node.labels.planet == mars"]}
+        with pytest.raises(Refused, match="mars"):
+            trial.plan({"services": {"web": service}})
+        assert trial.status().services == ()
 
     def test_a_target_that_does_not_answer_is_told(
         self, unreachable: Backend, trial: Trial
