@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orch.backend.contract import Lock
-from orch.errors import Conflict, UsageFault
+from orch.errors import Conflict, Unreachable, UsageFault
 from orch.frozen import FrozenDict
 from orch.types import (
     Diagnostic,
@@ -81,7 +81,7 @@ class NativeBackend:
         from orch_native.client import NativeClient
 
         if socket := self._options.get("socket"):
-            return NativeClient(Path(socket).absolute())
+            return NativeClient(_existing(Path(socket).absolute()))
         state = Path(self._options["state"]) if "state" in self._options else None
         given = {key: value for key in _STARTABLE if (value := self._options.get(key))}
         return daemon.ensure_running(state, options=given)
@@ -129,6 +129,8 @@ class NativeBackend:
             yield from self._delete(instance, action)
         elif action.operation is Operation.RESTART:
             self.client.restart(instance, action.kind, action.name, revision=action.revision)
+        elif action.operation is Operation.RETRY:
+            self.client.retry(instance, action.kind, action.name, revision=action.revision)
         elif action.operation is not Operation.NOOP:
             if action.operation is Operation.REPLACE:
                 yield from self._delete(instance, action)
@@ -258,6 +260,16 @@ class NativeStore:
         return self._backend.client.break_lock(self._instance)
 
 
+def _existing(socket: Path) -> Path:
+    if not socket.exists():
+        raise Unreachable(
+            "no native server listens there",
+            place=str(socket),
+            mend="start it with `orch server`, or leave the target's option socket out",
+        )
+    return socket
+
+
 def _lock(held: HeldLock) -> Lock:
     return Lock(held.holder, held.token, held.expires)
 
@@ -279,6 +291,7 @@ def _observed(instance: Instance, resource: StoredResource) -> Observed:
         revision=resource.revision,
         uid=resource.uid,
         version=resource.version,
+        failed=resource.failed,
     )
 
 
