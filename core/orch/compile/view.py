@@ -216,16 +216,26 @@ def plain(value: Any) -> Any:
     return _plainer(_kind(value))(value)
 
 
+_EMPTY_LIST: tuple[()] = ()
+
+
 def _same(value: Any) -> Any:
     return value
 
 
 def _plain_model(value: Any) -> dict[str, Any]:
-    return {
-        key[:-1] if key[-1] == "_" else key: _plainer(_kind(item))(item)
-        for key, item in value.__dict__.items()
-        if item is not None and item != () and item != {}  # noqa: PLR1714  (hot: no dict is made)
-    }
+    made: dict[str, Any] = {}
+    for key, item in value.__dict__.items():
+        # Most parts are absent or leaves of these kinds: they are told apart first.
+        if item is None or item is _EMPTY_LIST:
+            continue
+        kind = _kind(item)
+        if kind is not str and kind is not bool:
+            if not item and (item == () or item == {}):  # noqa: PLR1714  (hot: no dict is made)
+                continue
+            item = _plainer(kind)(item)  # noqa: PLW2901
+        made[key[:-1] if key[-1] == "_" else key] = item
+    return made
 
 
 def _plain_map(value: Any) -> dict[str, Any]:
