@@ -227,7 +227,9 @@ class Observed:
 
     `applied` is the body that we last applied, None when unknown or never ours. `owner` is the
     instance its marker names, None for an object made by hand. `uid` and `version` are the
-    platform's own, for preconditions.
+    platform's own, for preconditions. `failed` says why an object that is as we left it does not
+    run as it should, when it would not get there by itself: its last rollout or run failed, or
+    its replicas can't be kept running. It quotes nothing that a workload printed.
     """
 
     id: str
@@ -239,6 +241,7 @@ class Observed:
     revision: int = 0
     uid: str = ""
     version: str = ""
+    failed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +277,11 @@ class Change:
 
 
 class Operation(StrEnum):
-    """What is done to an object."""
+    """What is done to an object.
+
+    A retry is a fresh attempt at what failed, by an object that changes in nothing: what serves
+    stays, whatever does not is started anew, and its rollout is watched as after a change.
+    """
 
     CREATE = "create"
     ADOPT = "adopt"
@@ -282,6 +289,7 @@ class Operation(StrEnum):
     REPLACE = "replace"
     DELETE = "delete"
     RESTART = "restart"
+    RETRY = "retry"
     NOOP = "no-op"
 
 

@@ -57,6 +57,7 @@ class StoredResource:
 
     `body` is what it works towards, `applied` what a deploy last put there; they differ when
     somebody changed it otherwise. `version` is for `expect_version`, `uid` outlives updates.
+    `failed` says why a service or job that stands still is not as it should be, in our own words.
     """
 
     kind: str
@@ -67,6 +68,7 @@ class StoredResource:
     version: str
     uid: str
     deleting: bool = False
+    failed: str = ""
 
     @property
     def id(self) -> str:

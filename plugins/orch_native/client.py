@@ -146,6 +146,14 @@ class NativeClient:
         body = {"kind": kind, "name": name, "revision": revision}
         self._send("POST", f"{_app(instance)}/restart", body)
 
+    def retry(self, instance: Instance, kind: str, name: str, *, revision: int = 0) -> None:
+        """Start anew what does not serve, with a new deadline, or run a failed job once more.
+
+        While a rollout is on its way, nothing: the first call has done it.
+        """
+        body = {"kind": kind, "name": name, "revision": revision}
+        self._send("POST", f"{_app(instance)}/retry", body)
+
     def promote(self, instance: Instance, name: str) -> None:
         """Let a service's canary, or its paused update, go on."""
         self._send("POST", f"{_app(instance)}/promote", {"kind": "service", "name": name})

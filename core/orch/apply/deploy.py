@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from orch.types import Action, InventoryItem, Manifest, Plan
 
 
+_SENDS_NOTHING = (Operation.DELETE, Operation.RESTART, Operation.RETRY)
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """What the caller of an apply asked for; `timeout` in seconds, None for no end."""
@@ -142,7 +145,7 @@ class Deployment:
         document: Mapping[str, Mapping[str, Mapping[str, str]]],
         versions: Mapping[str, str],
     ) -> dict[str, str]:
-        if not action.sends or action.operation in (Operation.DELETE, Operation.RESTART):
+        if not action.sends or action.operation in _SENDS_NOTHING:
             return {}
         return self._access.secrets.values(document.get("secrets", {}), action.sends, versions)
 
@@ -160,7 +163,13 @@ class Deployment:
             and bool(result.touched)
             and not (result.interrupted or result.timed_out or result.lost)
             and not any(isinstance(c, Unreachable) for c in result.causes.values())
+            and self._changed_anything(result)
         )
+
+    def _changed_anything(self, result: Result) -> bool:
+        """A mere retry changed nothing that could be returned."""
+        retried = {a.id for a in self._plan.actions if a.operation is Operation.RETRY}
+        return not retried.issuperset(result.touched)
 
     def _roll_back(self, result: Result) -> Ending:
         good = self._history.last_good

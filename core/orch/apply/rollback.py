@@ -67,6 +67,8 @@ def _irreversible(
         return "it ran; what it did stands"
     if action.stateful:
         return "it holds data"
+    if action.operation is Operation.RETRY and live and item and live.body == item.body:
+        return "it was only tried again"
     written_over = item is not None and live is not None and live.body != item.body
     if action.sends and not action.rollout and written_over:
         return "the earlier value of a secret is not kept"

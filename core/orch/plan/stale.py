@@ -78,7 +78,9 @@ def _refreshed(
         return _absent(action)
     if action.operation is Operation.DELETE:
         return _standing(action, live, merger)
-    if action.operation is not Operation.RESTART and _is_as_wanted(
+    if action.operation is Operation.RETRY and not live.failed:
+        return _nothing_left(action, AS_WANTED, live)
+    if action.operation not in (Operation.RESTART, Operation.RETRY) and _is_as_wanted(
         action, plan, live, inventory.get(action.id), merger
     ):
         return _nothing_left(action, AS_WANTED, live)

@@ -55,7 +55,7 @@ def _own_step(
     basis: Basis,
 ) -> Action:
     if predicted is live or (predicted.body is live.body and resource.name == live.name):
-        return _step(Operation.NOOP, resource, basis, AS_WANTED, live)
+        return _unchanged_step(resource, live, item, basis)
     applied = last_applied(live, item)
     changes = marked(
         diff_bodies(live.body, predicted.body, basis.capabilities.list_keys, live.kind),
@@ -65,12 +65,24 @@ def _own_step(
     )
     cause = _must_replace(resource, live, changes, basis)
     if not changes and not cause:
-        return _step(Operation.NOOP, resource, basis, AS_WANTED, live)
+        return _unchanged_step(resource, live, item, basis)
     operation = Operation.REPLACE if cause else Operation.UPDATE
     return replace(
         _step(operation, resource, basis, cause or _why(changes), live, changes),
         fingerprint=fingerprint(live, applied, resource.body, basis.merger),
         destroys_data=bool(cause) and resource.stateful,
+    )
+
+
+def _unchanged_step(
+    resource: Resource, live: Observed, item: InventoryItem | None, basis: Basis
+) -> Action:
+    """Nothing, or a fresh attempt where it is as wanted and failed all the same."""
+    if not (resource.rollout and live.failed):
+        return _step(Operation.NOOP, resource, basis, AS_WANTED, live)
+    return replace(
+        _step(Operation.RETRY, resource, basis, live.failed, live),
+        fingerprint=fingerprint(live, last_applied(live, item), resource.body, basis.merger),
     )
 
 

@@ -67,13 +67,15 @@ class Platform:
 
     `sent` lists, in order, the id of each applied object with the secret values that came with
     it. With `rolls_back` it returns a failed service to its last body by itself. `problems` are
-    told by every observation. `limit` is the most bytes that a record may hold.
+    told by every observation. `limit` is the most bytes that a record may hold. Once `mended`,
+    what is broken gets healthy when it is tried again.
     """
 
     path: Path | None = None
     clock: Callable[[], float] = time.time
     limit: int = 4096
     rolls_back: bool = False
+    mended: bool = False
     problems: list[Diagnostic] = field(default_factory=list)
     logs: dict[str, list[LogLine]] = field(default_factory=dict)
     sent: list[tuple[str, dict[str, str]]] = field(default_factory=list)

@@ -58,7 +58,7 @@ CAPABILITIES = Capabilities(
             for section in ("secrets", "registries", "labels", "fidelity", "name", "apiVersion")
         }
     ),
-    features=frozenset({"adopt", "drift", "events", "jobs", "logs", "restart", "scale", "volumes"}),
+    features=frozenset({"adopt", "drift", "events", "jobs", "restart", "scale", "volumes"}),
     names=NameRule(max_length=63, allowed="[A-Za-z0-9._-]", lower=False),
     limits=FrozenDict(
         {
@@ -115,13 +115,13 @@ class ScriptedBackend:
         with self.script.call("rollout", action.id):
             yield self._event(EventKind.PROGRESS, action, ready=0)
             tag = self._tag(action)
-            if tag == "broken":
+            if tag == "broken" and not self.platform.mended:
                 yield self._failure(action)
             elif tag == "stuck":
                 yield self._event(EventKind.TIMED_OUT, action, ready=0, reason="no progress")
             else:
                 with self.platform.state() as state:
-                    state.objects(_instance(action))[action.id]["healthy"] = True
+                    state.objects(_instance(action))[action.id] |= {"healthy": True, "failed": ""}
                 yield self._event(EventKind.HEALTHY, action, ready=1)
 
     def status(self, instance: Instance) -> Status:
@@ -168,6 +168,9 @@ class ScriptedBackend:
 
     def _failure(self, action: Action) -> Event:
         if not self.platform.rolls_back or action.before is None:
+            with self.platform.state() as state:
+                row = state.objects(_instance(action))[action.id]
+                row["failed"] = "" if row["healthy"] else "its last rollout failed"
             return self._event(EventKind.FAILED, action, ready=0, reason="exited with code 1")
         with self.platform.state() as state:
             row = state.objects(_instance(action))[action.id]
@@ -198,6 +201,9 @@ class _Change:
         elif operation is Operation.RESTART and row is not None:
             row["restarts"] += 1
             row["healthy"] = False
+        elif operation is Operation.RETRY and row is not None:
+            row["restarts"] += not row["healthy"]
+            row["failed"] = ""
         elif row is None:
             self.rows[self.action.id] = self._fresh()
         else:
@@ -219,6 +225,7 @@ class _Change:
             "revision": action.revision,
             "rollout": action.rollout,
             "healthy": not action.rollout,
+            "failed": "",
             "restarts": 0,
             "runs": 1,
         }
@@ -236,7 +243,8 @@ class _Change:
             raise Conflict(f"{action.kind} {action.name!r} was changed meanwhile", place=action.id)
         fresh = self._fresh()
         if action.operation is not Operation.REPLACE:
-            fresh |= {"uid": row["uid"], "body": body}
+            anew = _without_size(body) != _without_size(row["body"])
+            fresh |= {"uid": row["uid"], "body": body, "restarts": row["restarts"] + anew}
         self.rows[action.id] = fresh | {"runs": row["runs"] + 1}
 
 
@@ -365,6 +373,11 @@ def _secrets_of(unit: Service | Job) -> list[str]:
     return list(dict.fromkeys([*named, *(name for name in variables if name)]))
 
 
+def _without_size(body: Mapping[str, Any]) -> dict[str, Any]:
+    deploy = {key: value for key, value in body.get("deploy", {}).items() if key != "replicas"}
+    return {**body, "deploy": deploy}
+
+
 def _instance(action: Action) -> Instance:
     assert action.instance is not None, f"{action.id} names no instance"
     return action.instance
@@ -385,6 +398,7 @@ def _observed(id_: str, row: Mapping[str, Any]) -> Observed:
         row["revision"],
         row["uid"],
         row["version"],
+        row.get("failed", ""),
     )
 
 

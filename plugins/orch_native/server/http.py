@@ -170,20 +170,24 @@ class Api:
         app = app_of(request)
         found = await asyncio.wrap_future(
             self.controller.ask(
-                lambda r: [sights.stored(row) for row in r.world.of_app(app) if not row.deleting]
+                lambda r: [
+                    sights.stored(r.world, row) for row in r.world.of_app(app) if not row.deleting
+                ]
             )
         )
         return JSONResponse([asdict(row) for row in found])
 
     async def resource(self, request: Request) -> Response:
         key = key_of(request)
-        row = await asyncio.wrap_future(self.controller.ask(lambda r: r.world.find(key)))
-        return _absent(key.id) if row is None else JSONResponse(asdict(sights.stored(row)))
+        seen = await asyncio.wrap_future(self.controller.ask(lambda r: sights.find(r.world, key)))
+        return _absent(key.id) if seen is None else JSONResponse(asdict(seen))
 
     async def put(self, request: Request) -> Response:
         key, put = key_of(request), await parsed(request, Put)
-        row = await asyncio.wrap_future(self.controller.ask(lambda r: r.put(key, put)))
-        return JSONResponse(asdict(sights.stored(row)))
+        seen = await asyncio.wrap_future(
+            self.controller.ask(lambda r: sights.stored(r.world, r.put(key, put)))
+        )
+        return JSONResponse(asdict(seen))
 
     async def delete(self, request: Request) -> Response:
         key, expected = key_of(request), request.query_params.get("expect_version")
@@ -194,6 +198,12 @@ class Api:
         named = await parsed(request, Named)
         key = Key(app_of(request), named.kind, named.name)
         await asyncio.wrap_future(self.controller.ask(lambda r: r.restart(key, named.revision)))
+        return Response(status_code=204)
+
+    async def retry(self, request: Request) -> Response:
+        named = await parsed(request, Named)
+        key = Key(app_of(request), named.kind, named.name)
+        await asyncio.wrap_future(self.controller.ask(lambda r: r.retry(key, named.revision)))
         return Response(status_code=204)
 
     async def promote(self, request: Request) -> Response:
@@ -338,6 +348,7 @@ def operations(api: Api) -> tuple[Operation, ...]:
         op("PUT", _RESOURCE, "Create or change a resource.", api.put, Put, StoredResource),
         op("DELETE", _RESOURCE, "Begin to remove a resource.", api.delete),
         op("POST", _APP + "/restart", "Replace all replicas.", api.restart, takes=Named),
+        op("POST", _APP + "/retry", "Start anew what failed.", api.retry, takes=Named),
         op("POST", _APP + "/promote", "Let a canary go on.", api.promote, takes=Named),
         op("GET", _APP + "/rollout", "Follow a change to its end.", api.rollout, stream=True),
         op("POST", _APP + "/refusals", "What can't be run now.", api.refusals, Wanted,

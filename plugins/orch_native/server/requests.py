@@ -148,12 +148,13 @@ class Requests:
 
     def _deploy(self, row: ResourceRow, cause: str) -> None:
         last = self.world.deployments.get(row.uid)
+        base = row.proven.template if row.proven else None
         self.world.set_deployment(
             Deployment(
                 uid=row.uid,
                 number=last.number + 1 if last else 1,
                 template=row.template,
-                base=row.proven.template if row.proven else None,
+                base=None if cause == "retry" and base == row.template else base,
                 started=self.now,
                 cause=cause,
             )
@@ -200,6 +201,30 @@ class Requests:
         self.world.set_resource(row)
         self._deploy(row, "restart")
         self._tell(row, "started", "restart")
+
+    def retry(self, key: Key, revision: int) -> None:
+        """Start anew what does not serve, or run a failed job once more; what serves stays."""
+        row = self._must(key)
+        if key.kind == "job":
+            self._retry_job(row)
+            return
+        if key.kind != "service":
+            raise UsageFault(f"a {key.kind} can't be tried again", place=str(key))
+        last = self.world.deployments.get(row.uid)
+        if last is not None and not last.phase.final:
+            return
+        row = replace(row, revision=revision or row.revision)
+        self.world.set_resource(row)
+        self._deploy(row, "retry")
+        for alloc in self.world.allocs_of(row.uid):
+            if alloc.leaving is None and not alloc.serving:
+                self.world.set_wanted(replace(alloc, leaving=self.now, reason="tried again"))
+        self._tell(row, "started", "retry")
+
+    def _retry_job(self, row: ResourceRow) -> None:
+        latest = max(self.world.runs[row.uid].values(), key=lambda run: run.number, default=None)
+        if latest is None or latest.phase is not RunPhase.RUNNING:
+            begin_run(self.world, row, "retry", self.now, self.now)
 
     def promote(self, key: Key) -> None:
         """Let a canary's deployment go on."""

@@ -30,7 +30,16 @@ _ENDED = {
 }
 
 
-def stored(row: ResourceRow) -> StoredResource:
+_STOPPED_SHORT = frozenset({RolloutPhase.FAILED, RolloutPhase.PAUSED})
+
+
+def find(world: World, key: Key) -> StoredResource | None:
+    """A resource as the API shows it, None when there is none."""
+    row = world.find(key)
+    return None if row is None else stored(world, row)
+
+
+def stored(world: World, row: ResourceRow) -> StoredResource:
     """A resource as the API shows it."""
     return StoredResource(
         kind=row.key.kind,
@@ -41,7 +50,37 @@ def stored(row: ResourceRow) -> StoredResource:
         version=str(row.version),
         uid=row.uid,
         deleting=row.deleting,
+        failed="" if row.deleting else failure(world, row),
     )
+
+
+def failure(world: World, row: ResourceRow) -> str:
+    """Why a service or job that stands still is not as it should be, empty when it is."""
+    if row.key.kind == "service":
+        return _service_failure(world, row)
+    return _job_failure(world, row) if row.key.kind == "job" else ""
+
+
+def _service_failure(world: World, row: ResourceRow) -> str:
+    deployment = world.deployments.get(row.uid)
+    if deployment is None or not deployment.phase.final:
+        return ""
+    holders = [alloc for alloc in world.allocs_of(row.uid) if alloc.holds]
+    well = all(alloc.serving and alloc.template == row.template for alloc in holders)
+    # A first start that recovers is found healthy; nobody looks again at a later one.
+    recovered = row.proven is not None and holders and well
+    if deployment.phase in _STOPPED_SHORT and not recovered:
+        return "its last rollout failed"
+    down = sum(not a.serving and a.state in (State.BACKOFF, State.FAILED) for a in holders)
+    return f"{down} of {len(holders)} replicas can't be kept running" if down else ""
+
+
+def _job_failure(world: World, row: ResourceRow) -> str:
+    latest = max(world.runs[row.uid].values(), key=lambda run: run.number, default=None)
+    if latest is None or latest.phase is not RunPhase.FAILED:
+        return ""
+    policy = job_policy(row.body)
+    return "" if policy.schedule or policy.suspend else "its last run failed"
 
 
 def service_view(world: World, row: ResourceRow, nodes: Sequence[NodeUse]) -> ServiceView:

@@ -182,6 +182,41 @@ def test_a_platform_that_rolls_back_itself_is_waited_for_and_then_agreed_with(sh
     assert not shop.session().drift()
 
 
+def test_what_failed_is_tried_again_once_its_cause_is_mended(shop: Any) -> None:
+    broken = shop.only_web("broken")
+    assert shop.deploy(broken).verdict is Verdict.FAILED
+    plan = shop.plan(broken)
+    (action,) = plan.pending
+    assert (action.operation, action.reason) == (Operation.RETRY, "its last rollout failed")
+    assert action.changes == ()
+    assert shop.deploy(broken).verdict is Verdict.FAILED
+    shop.platform.mended = True
+    assert shop.deploy(broken).verdict is Verdict.DONE
+    assert shop.plan(broken).pending == ()
+
+
+def test_a_saved_retry_does_nothing_once_all_is_well(shop: Any, tmp_path: Path) -> None:
+    broken = shop.only_web("broken")
+    shop.deploy(broken)
+    save_plan(shop.plan(broken), tmp_path / "plan.json")
+    shop.platform.mended = True
+    session = shop.session()
+    assert session.apply(load_plan(tmp_path / "plan.json")).verdict is Verdict.DONE
+    assert session.apply(load_plan(tmp_path / "plan.json")).verdict is Verdict.UNCHANGED
+
+
+def test_a_retry_that_fails_takes_nothing_back(shop: Any) -> None:
+    shop.deploy(shop.document(services={"web": shop.service("1")}))
+    config = {"update_config": {"failure_action": "continue"}}
+    bad = shop.document(services={"web": shop.service("broken", deploy=config)})
+    assert shop.deploy(bad).verdict is Verdict.FAILED
+    bad = shop.document(services={"web": shop.service("broken")})
+    shop.deploy(bad, rollback=False)
+    assert shop.plan(bad).pending[0].operation is Operation.RETRY
+    assert shop.deploy(bad).verdict is Verdict.FAILED
+    assert shop.bodies["service/web"]["image"].endswith("broken")
+
+
 def test_a_failing_rollback_is_told_as_failed(shop: Any) -> None:
     shop.deploy(shop.only_web())
     script = Script()

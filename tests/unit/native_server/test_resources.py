@@ -52,7 +52,7 @@ def test_secret_values_are_nowhere_in_the_clear(plane: Plane) -> None:
     put_files(plane, "a = 1", "canary-7f3a", "v1")
     plane.put("web", mounted())
     plane.run(5)
-    shown = plane.ask(lambda r: [sights.stored(row) for row in r.world.of_app(SHOP)])
+    shown = plane.ask(lambda r: [sights.stored(r.world, row) for row in r.world.of_app(SHOP)])
     assert "canary-7f3a" not in repr(shown) + repr(plane.status("web")) + repr(plane.events())
     assert "canary-7f3a" not in repr(allocation(plane))
     assert "canary-7f3a" not in repr(Put({}, secrets={"pw": "canary-7f3a"}))

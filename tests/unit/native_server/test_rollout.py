@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orch_native.api import RolloutPhase
+from orch_native.server import sights
 from orch_native.server.model import Key
 from tests.unit.native_server.harness import SHOP, service
 
@@ -300,3 +301,78 @@ def test_crash_of_the_server_at_any_turn_doubles_and_loses_nothing(plane: Plane)
         assert all(len(ids) == 1 for ids in plane.live().values())
     assert plane.rollout().phase is RolloutPhase.HEALTHY
     assert plane.commands() == ["slow 1"] * 3
+
+
+def failure(plane: Plane, name: str = "web", kind: str = "service") -> str:
+    found = plane.ask(lambda r: sights.find(r.world, Key(SHOP, kind, name)))
+    assert found is not None
+    return found.failed
+
+
+def retry(plane: Plane, name: str = "web", kind: str = "service") -> None:
+    plane.ask(lambda r: r.retry(Key(SHOP, kind, name), 7))
+
+
+def test_a_retry_starts_anew_what_failed_with_a_new_deadline(plane: Plane) -> None:
+    plane.put("web", service("never-ready", replicas=2, deploy=paced(progress_deadline="10s")))
+    plane.run(5)
+    assert failure(plane) == ""
+    plane.run(6)
+    assert plane.rollout().phase is RolloutPhase.FAILED
+    assert failure(plane) == "its last rollout failed"
+    before = {alloc.id for alloc in plane.allocs()}
+    retry(plane)
+    assert plane.rollout().phase is RolloutPhase.PROGRESSING
+    assert failure(plane) == ""
+    plane.run(5)
+    assert plane.rollout().phase is RolloutPhase.PROGRESSING
+    assert before.isdisjoint(id_ for ids in plane.live().values() for id_ in ids)
+    retry(plane)
+    again = {id_ for ids in plane.live().values() for id_ in ids}
+    plane.run(1)
+    assert {id_ for ids in plane.live().values() for id_ in ids} == again
+    plane.run(6)
+    assert plane.rollout().phase is RolloutPhase.FAILED
+
+
+def test_a_retry_leaves_what_serves(plane: Plane) -> None:
+    plane.put("web", service("ok", replicas=3, deploy=paced()))
+    plane.run(5)
+    assert failure(plane) == ""
+    broken = plane.allocs()[1]
+    plane.agent.kill(broken.id)
+    plane.run(1)
+    assert failure(plane) == "1 of 3 replicas can't be kept running"
+    before = {alloc.id for alloc in plane.allocs()}
+    retry(plane)
+    plane.run(5)
+    assert plane.rollout().phase is RolloutPhase.HEALTHY
+    assert failure(plane) == ""
+    now = {alloc.id for alloc in plane.allocs() if alloc.holds}
+    assert broken.id not in now
+    assert len(now & before) == 2
+
+
+def test_a_retry_that_fails_again_says_so_and_turns_nothing_back(plane: Plane) -> None:
+    plane.put("web", service("ok", deploy=paced(failure_action="continue")))
+    plane.run(5)
+    bad = service("unstartable", deploy=paced(failure_action="continue", progress_deadline="9s"))
+    plane.put("web", bad, revision=2)
+    plane.run(60)
+    assert failure(plane)
+    retry(plane)
+    plane.run(60)
+    assert plane.rollout().phase is RolloutPhase.FAILED
+    assert plane.commands() == []
+    assert failure(plane)
+
+
+def test_a_failed_job_is_retried_by_one_new_run(plane: Plane) -> None:
+    plane.put("prepare", {"command": ["done", "3", "1"], "backoff_limit": 0}, "job")
+    plane.run(5)
+    assert failure(plane, "prepare", "job") == "its last run failed"
+    retry(plane, "prepare", "job")
+    retry(plane, "prepare", "job")
+    plane.run(5)
+    uid = plane.controller._world.uids[Key(SHOP, "job", "prepare")]
+    assert max(plane.controller._world.runs[uid]) == 2

@@ -21,6 +21,7 @@ SIGNS = {
     Operation.REPLACE: ("±", "change"),
     Operation.DELETE: ("-", "remove"),
     Operation.RESTART: ("↻", "change"),
+    Operation.RETRY: ("↻", "change"),
     Operation.NOOP: (" ", "dim"),
 }
 _WORDS = {
@@ -30,6 +31,7 @@ _WORDS = {
     Operation.REPLACE: "to replace",
     Operation.DELETE: "to delete",
     Operation.RESTART: "to restart",
+    Operation.RETRY: "to retry",
     Operation.NOOP: "unchanged",
 }
 _NEW_FIELDS = 12

@@ -111,7 +111,9 @@ class ChangeShape(TypedDict):
 class ActionShape(TypedDict):
     """One step of a plan."""
 
-    operation: Literal["create", "adopt", "update", "replace", "delete", "restart", "no-op"]
+    operation: Literal[
+        "create", "adopt", "update", "replace", "delete", "restart", "retry", "no-op"
+    ]
     id: str
     kind: str
     name: str

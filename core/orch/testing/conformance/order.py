@@ -51,7 +51,7 @@ class OrderCases(Cases):
         assert outcome.exit_code in (5, 6), outcome
         assert outcome.failed["job/prepare"]
 
-    @needs("jobs", "volumes")
+    @needs("jobs", "volumes", "exec")
     def test_a_job_that_failed_is_run_again_and_what_waits_for_it_follows(
         self, trial: Trial
     ) -> None:
