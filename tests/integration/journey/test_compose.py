@@ -31,8 +31,8 @@ ROLES = {
     "dockersamples/examplevotingapp_vote:3": BROKEN,
     "dockersamples/examplevotingapp_result:latest": WEB.format(version=1),
     "dockersamples/examplevotingapp_worker:latest": "exec sleep 100000",
-    "redis:alpine": "exec nc -lk -p 6379 -e cat",
-    "postgres:15-alpine": "exec nc -lk -p 5432 -e cat",
+    "redis:alpine": "exec nc -ll -p 6379 -e cat",
+    "postgres:15-alpine": "exec nc -ll -p 5432 -e cat",
 }
 OURS = """
 services:
