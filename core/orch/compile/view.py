@@ -216,34 +216,34 @@ def plain(value: Any) -> Any:
     return _plainer(_kind(value))(value)
 
 
-_EMPTY_LIST: tuple[()] = ()
-
-
 def _same(value: Any) -> Any:
     return value
 
 
+# Scalars are told apart here and not by their writer: a call for each is half of all the time.
+_SCALARS = frozenset((str, int, bool, float))
+_EMPTIABLE = frozenset((tuple, dict, FrozenDict))
+
+
 def _plain_model(value: Any) -> dict[str, Any]:
-    made: dict[str, Any] = {}
-    for key, item in value.__dict__.items():
-        # Most parts are absent or leaves of these kinds: they are told apart first.
-        if item is None or item is _EMPTY_LIST:
-            continue
-        kind = _kind(item)
-        if kind is not str and kind is not bool:
-            if not item and (item == () or item == {}):  # noqa: PLR1714  (hot: no dict is made)
-                continue
-            item = _plainer(kind)(item)  # noqa: PLW2901
-        made[key[:-1] if key[-1] == "_" else key] = item
-    return made
+    return {
+        key if key[-1] != "_" else key[:-1]: item
+        if (kind := _kind(item)) in _SCALARS
+        else _plainer(kind)(item)
+        for key, item in value.__dict__.items()
+        if item is not None and (item or _kind(item) not in _EMPTIABLE)
+    }
 
 
 def _plain_map(value: Any) -> dict[str, Any]:
-    return {key: _plainer(_kind(item))(item) for key, item in value.items()}
+    return {
+        key: item if (kind := _kind(item)) in _SCALARS else _plainer(kind)(item)
+        for key, item in value.items()
+    }
 
 
 def _plain_list(value: Any) -> list[Any]:
-    return [_plainer(_kind(item))(item) for item in value]
+    return [item if (kind := _kind(item)) in _SCALARS else _plainer(kind)(item) for item in value]
 
 
 @cache

@@ -1,8 +1,7 @@
 """The application: services, jobs and what they share."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PrivateAttr, model_validator
 
@@ -23,11 +22,7 @@ from orch.spec.container import Hook, PodFields, Port
 from orch.spec.deploy import Autoscale, Deploy, Placement, RestartPolicy
 from orch.spec.probe import Probes
 from orch.spec.units import Bytes, Duration
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from orch.types import FieldPath
+from orch.types import FieldPath
 
 API_VERSION = "orch/v1"
 Backends = Literal[

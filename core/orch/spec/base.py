@@ -49,6 +49,8 @@ NamedMap = Annotated[dict[K, V], BeforeValidator(_bodies), AfterValidator(Frozen
 Strings = tuple[Scalar, ...]
 
 
+# Modules of models leave annotations as they are, without `from __future__ import annotations`:
+# pydantic would have to evaluate the text of each, which takes longer than all else it does.
 class Model(BaseModel):
     """A closed, frozen piece of the spec. Keys that start with `x-` are kept in `extensions`."""
 

@@ -1,7 +1,5 @@
 """What runs: image or host process, its command, environment, mounts and privileges."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator

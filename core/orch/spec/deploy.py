@@ -1,7 +1,5 @@
 """How a service is run: size, placement, resources, updates, scaling."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator

@@ -1,7 +1,5 @@
 """Health probes: how a replica tells that it has started, is ready and is alive."""
 
-from __future__ import annotations
-
 from typing import Literal, Self
 
 from pydantic import Field, model_validator

@@ -42,6 +42,13 @@ class Unit(int):
         """The value in the smallest unit, or None when `raw` can't be read."""
         raise NotImplementedError
 
+    def spelt(self) -> str:
+        """The value in its canonical form."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return _written(self)
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"
 
@@ -68,7 +75,13 @@ def _parse(unit: type[Unit], raw: object) -> Any:
     return None if number is None or not 0 <= number < 2**63 else unit(round(number))
 
 
+def _spell(value: Unit) -> str:
+    return value.spelt()
+
+
+# An application has few different values, and each of them very often.
 _read: Callable[[Any, object], Any] = lru_cache(maxsize=8192, typed=True)(_parse)
+_written: Callable[[Unit], str] = lru_cache(maxsize=8192, typed=True)(_spell)
 
 
 class Duration(Unit):
@@ -94,7 +107,7 @@ class Duration(Unit):
         """The same span in seconds."""
         return int(self) / 1000
 
-    def __str__(self) -> str:
+    def spelt(self) -> str:
         rest, parts = int(self), []
         for unit, size in _DURATION_UNITS.items():
             count, rest = divmod(rest, size)
@@ -115,7 +128,7 @@ class Bytes(Unit):
         match = _BYTES.fullmatch(str(raw).strip())
         return float(match[1]) * _BYTE_UNITS[match[2].lower()] if match else None
 
-    def __str__(self) -> str:
+    def spelt(self) -> str:
         for unit in ("Pi", "Ti", "Gi", "Mi", "Ki"):
             count, rest = divmod(int(self), _BYTE_UNITS[unit[0].lower()])
             if count and not rest:
@@ -142,5 +155,5 @@ class Cpus(Unit):
         """The same share as a number of processors."""
         return int(self) / 1000
 
-    def __str__(self) -> str:
+    def spelt(self) -> str:
         return f"{self.cores:.3f}".rstrip("0").rstrip(".")
