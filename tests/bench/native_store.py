@@ -38,8 +38,18 @@ def row(alloc: Alloc, number: int) -> tuple[str, tuple[object, ...]]:
     """One observation."""
     ports = '{"8080/tcp":8080}'
     values = (
-        State.RUNNING, True, True, number, None, "", time.time(), None, "127.0.0.1", ports,
-        "process", alloc.id,
+        State.RUNNING,
+        True,
+        True,
+        number,
+        None,
+        "",
+        time.time(),
+        None,
+        "127.0.0.1",
+        ports,
+        "process",
+        alloc.id,
     )
     return PUT_OBSERVED, values
 

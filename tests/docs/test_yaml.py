@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from orch.load.source import Source, load
 
 from orch.backend.discovery import installed
 from orch.compile.compile import compile_app
+from orch.load.source import Source, load
 from tests.docs.blocks import Block, all_blocks
 
 if TYPE_CHECKING:
