@@ -12,9 +12,9 @@ from orch.errors import Refused
 from orch_native.agent.docker_body import container_body, endpoint, network_body
 from orch_native.agent.docker_client import Engine, Taken
 from orch_native.agent.docker_exec import DockerSession
+from orch_native.agent.docker_facts import EngineFacts
 from orch_native.agent.docker_refusals import refusals
 from orch_native.agent.driver import Exit, Printed, Running, StartFault, Unreached, Usage
-from orch_native.messages import DriverFacts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from orch_native.agent.driver import Stop
     from orch_native.agent.files import Files
     from orch_native.agent.pod import Piece, Pod
+    from orch_native.messages import DriverFacts
 
 AGENT, HANDLE, ATTEMPT = "orch.agent", "orch.handle", "orch.attempt"
 ALLOCATION = "orch.allocation"
 OURS = "orch.owner"
-FACTS_SECONDS = 5.0
 AGAIN_SECONDS = 1.0
 PRINTED_BYTES = 4096
 HUB = ("docker.io", "index.docker.io", "registry-1.docker.io")
@@ -54,22 +54,16 @@ class DockerDriver:
         self._users: dict[str, set[str]] = {}
         self._latest: dict[str, int] = {}
         self._ended: dict[str, Callable[[], None]] = {}
-        self._known: tuple[float, DriverFacts] | None = None
+        self._facts = EngineFacts(
+            self.name, FEATURES, lambda: str(self._engine.version().get("Version", ""))
+        )
         self._closing = threading.Event()
         self._watcher: threading.Thread | None = None
 
     # -- what it is ------------------------------------------------------------------------------
 
     def facts(self) -> DriverFacts:
-        if self._known and time.monotonic() - self._known[0] < FACTS_SECONDS:
-            return self._known[1]
-        try:
-            version = str(self._engine.version().get("Version", ""))
-            found = DriverFacts(self.name, available=True, version=version, features=FEATURES)
-        except Unreached as fault:
-            found = DriverFacts(self.name, available=False, reason=str(fault))
-        self._known = (time.monotonic(), found)
-        return found
+        return self._facts.now()
 
     def refuse(self, spec: Service | Job) -> Sequence[tuple[str, str]]:
         try:

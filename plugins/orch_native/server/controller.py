@@ -42,6 +42,7 @@ T = TypeVar("T")
 log = logging.getLogger("orch.native")
 _MOST_STEPS = 200
 _FACTS_AGE = 2.0
+_SHORT_FACTS_AGE = 0.5
 _PLACE_AGAIN = 5.0
 _IDLE = 30.0
 _SHORTEST = 0.005
@@ -134,7 +135,7 @@ class Controller:
     def facts(self) -> NodeFacts:
         """The node's facts, at most a moment old."""
         now = time.monotonic()
-        if self._facts is None or now - self._facts_at > _FACTS_AGE:
+        if self._facts is None or now - self._facts_at > _age(self._facts):
             self._facts, self._facts_at = self.agent.facts(), now
         return self._facts
 
@@ -307,6 +308,12 @@ class Controller:
         except (OrchError, KeyError) as fault:
             log.warning("%s can't be handed to its node: %s", alloc.id, fault)
             return None
+
+
+def _age(facts: NodeFacts) -> float:
+    """Seconds that facts may be old; a driver that is away may have been started just now."""
+    complete = all(driver.available for driver in facts.drivers.values())
+    return _FACTS_AGE if complete else _SHORT_FACTS_AGE
 
 
 def _with_desired(allocation: Allocation, desired: Desired) -> Allocation:

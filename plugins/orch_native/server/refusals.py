@@ -8,11 +8,12 @@ from orch.frozen import EMPTY
 from orch_native.api import Refusal
 from orch_native.server.policy import job_policy, service_policy
 from orch_native.server.requests import taken_ports, validate
-from orch_native.server.scheduler import NodeUse, demand_of, place
+from orch_native.server.scheduler import NodeUse, demand_of, driver_of, place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from orch_native.messages import DriverFacts
     from orch_native.server.controller import Controller
     from orch_native.server.model import Key
     from orch_native.server.scheduler import Demand
@@ -28,7 +29,21 @@ def refusals(
     validate(key, body)
     found = [Refusal(path, reason) for path, reason in controller.agent.refusals(body)]
     found += [Refusal(path, fault) for path, fault in taken_ports(world, key, body)]
+    driver = controller.facts().drivers.get(driver_of(body))
+    if driver is not None and not driver.available:
+        told = Refusal("image" if body.get("image") else "command", driver.reason, _way(driver))
+        return [told, *(refusal for refusal in found if refusal.path != told.path)]
     return [*found, *_placement(world, controller, key, body)]
+
+
+def _way(driver: DriverFacts) -> str:
+    """How to get a driver that is away."""
+    if driver.name != "docker":
+        return ""
+    if "permission denied" in driver.reason.lower():
+        return "let this user use it (usermod -aG docker USER, then log in anew), or name another"
+    other = "name another with DOCKER_HOST, run `orch server stop` and deploy again"
+    return f"start it (systemctl start docker), or {other}"
 
 
 def _placement(

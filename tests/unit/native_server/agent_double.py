@@ -52,6 +52,7 @@ class ScriptedAgent:
     routing: Routing = field(default_factory=lambda: Routing(0))
     removed: list[str] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
+    away: dict[str, str] = field(default_factory=dict)
     started: list[str] = field(default_factory=list)
 
     def facts(self) -> NodeFacts:
@@ -62,7 +63,7 @@ class ScriptedAgent:
             disk=100 << 30,
             attributes={"os": "linux", "arch": "amd64"},
             labels={"tier": "web"},
-            drivers=DRIVERS,
+            drivers={**DRIVERS, **{n: DriverFacts(n, False, w) for n, w in self.away.items()}},
             addresses=("192.0.2.7",),
         )
 

@@ -276,3 +276,25 @@ def test_stopping_all_tasks_replaces_none_of_them(plane: Plane) -> None:
     plane.crash()
     plane.run(5)
     assert plane.ready() == 2
+
+
+@pytest.mark.parametrize(
+    ("reason", "way"),
+    [
+        ("no Docker engine answers at unix:///x: No such file or directory", "start it"),
+        ("no Docker engine answers at unix:///x: Permission denied", "let this user use it"),
+    ],
+)
+def test_an_engine_that_is_away_is_told_once_with_the_way_to_get_it(
+    plane: Plane, reason: str, way: str
+) -> None:
+    plane.agent.away = {"docker": reason}
+    plane.agent.refused = [("image", reason)]
+    body = {"image": "example.com/web:1", "deploy": {"replicas": 2}}
+    key = Key(SHOP, "service", "web")
+    (found,) = plane.ask(lambda r: refusals.refusals(r.world, plane.controller, key, body))
+    assert (found.path, found.reason) == ("image", reason)
+    assert way in found.mend
+    plane.agent.away, plane.agent.refused = {}, []
+    plane.controller._facts_at -= 0.6
+    assert not plane.ask(lambda r: refusals.refusals(r.world, plane.controller, key, body))
