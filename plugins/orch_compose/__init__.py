@@ -44,6 +44,12 @@ class ComposeReader:
 
         return read_files(files, variables, profiles)
 
+    def name_of(self, files: Sequence[Path], variables: Mapping[str, str]) -> str:
+        """The project's name: COMPOSE_PROJECT_NAME, `name:`, or the folder's."""
+        from orch_compose.reading import read_name
+
+        return read_name(files, variables)
+
 
 @hook
 def orch_register_reader() -> ComposeReader:

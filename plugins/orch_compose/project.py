@@ -50,7 +50,7 @@ class Project:
 
     def read(self, files: Sequence[Path]) -> tuple[Item, str]:
         """The model of the files, later ones overriding, and the application's name."""
-        folder = str(Path.cwd() if files[0] == STDIN else files[0].absolute().parent)
+        folder = folder_of(files)
         documents = [(str(file), d) for file in files for d in self._documents(file)]
         name, named = self._name([document for _, document in documents], folder)
         variables = {**self._variables, "COMPOSE_PROJECT_NAME": name}
@@ -58,6 +58,11 @@ class Project:
         if named is not None:
             model = model.derive({**dict(model.items()), "name": named})
         return model, name
+
+    def read_name(self, files: Sequence[Path]) -> str:
+        """The application's name alone."""
+        documents = [document for file in files for document in self._documents(file)]
+        return self._name(documents, folder_of(files))[0]
 
     # -- one file ------------------------------------------------------------------------
 
@@ -257,6 +262,11 @@ class Project:
                 self._interpolate(document, variables)
             self._bases[file] = document
         return self._bases[file]
+
+
+def folder_of(files: Sequence[Path]) -> str:
+    """The folder from which relative paths of these files start."""
+    return str(Path.cwd() if files[0] == STDIN else files[0].absolute().parent)
 
 
 def _normal_name(text: str) -> str:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orch.backend.contract import Reading
 from orch.errors import InvalidSpec
-from orch.load.files import STDIN
 from orch.types import Consequence, Fidelity, LedgerEntry, Severity
 from orch_compose.check import check
 from orch_compose.network import DEFAULT, joins_networks, link_aliases, needs_alias
 from orch_compose.part import Part, Surroundings, dropped_of, jobs_of
-from orch_compose.project import Project
+from orch_compose.project import Project, folder_of
 from orch_compose.sections import share_volumes, write_sections
 from orch_compose.service import write_service
 from orch_compose.writer import Writer, make_ledger, settle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from orch_compose.item import Item
 
@@ -34,11 +33,19 @@ def read_files(
     errors = [d for d in project.faults.found if d.severity is Severity.ERROR]
     if errors:
         raise InvalidSpec(sorted(set(errors), key=lambda d: (d.place, str(d.path), d.fault)))
-    base = str(Path.cwd() if files[0] == STDIN else files[0].absolute().parent)
-    writer = _written(model, name, base, project, variables)
+    writer = _written(model, name, folder_of(files), project, variables)
     settle(model)
     ledger = make_ledger(project.leaves, tuple(_defaults(model)))
     return Reading(writer.document, ledger, writer.places, tuple(dict.fromkeys(project.files)))
+
+
+def read_name(files: Sequence[Path], variables: Mapping[str, str]) -> str:
+    """The name of the application. Raises InvalidSpec when a file is no YAML."""
+    project = Project(variables, ())
+    name = project.read_name(files)
+    if project.faults.found:
+        raise InvalidSpec(project.faults.found)
+    return name
 
 
 def _written(

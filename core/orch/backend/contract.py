@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from orch.frozen import EMPTY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from orch.backend.capabilities import Capabilities
@@ -191,6 +191,22 @@ class SupportsWhy(Protocol):
 
 
 @runtime_checkable
+class KeepsSecrets(Protocol):
+    """The target keeps values of secrets by version, so that an earlier one can come back.
+
+    An action whose secret is at a version that is held is sent without the value.
+    """
+
+    def held_secrets(self, instance: Instance) -> Mapping[str, Collection[str]]:
+        """The versions of each secret that the target holds."""
+        ...
+
+    def forget_secrets(self, instance: Instance, keep: Mapping[str, Collection[str]]) -> None:
+        """Drop every version but those to keep and those that something runs with."""
+        ...
+
+
+@runtime_checkable
 class SupportsLiveRead(Protocol):
     """What runs there can be read back into a spec."""
 
@@ -223,6 +239,15 @@ class Reader(Protocol):
         self, files: Sequence[Path], variables: Mapping[str, str], profiles: Sequence[str]
     ) -> Reading:
         """Raises InvalidSpec with every fault found."""
+        ...
+
+
+@runtime_checkable
+class SupportsName(Protocol):
+    """A reader that can tell an application's name without reading all of its files' content."""
+
+    def name_of(self, files: Sequence[Path], variables: Mapping[str, str]) -> str:
+        """Raises InvalidSpec when they don't tell it."""
         ...
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orch.cli.specfile import files_of, folder_of, load_spec, read_spec
+from orch.cli.specfile import files_of, folder_of, load_spec, read_name
 from orch.cli.targets import DEFAULT_NAMESPACE, choose
 from orch.errors import UsageFault
 from orch.types import Instance
@@ -89,31 +89,25 @@ def instance_of(choice: TargetChoice, target: Target, spec: SpecChoice, app: str
 @contextmanager
 def connected_by_spec(choice: TargetChoice, spec: SpecChoice, out: Out) -> Iterator[Connection]:
     """A connection for the spec that the command line names."""
-    with _connected_to(choice, spec, load_spec(spec, out), out) as connection:
+    loaded = load_spec(spec, out)
+    target = target_of(choice, spec)
+    instance = instance_of(choice, target, spec, loaded.app.name)
+    with connected(target, instance, loaded.base, out, loaded) as connection:
         yield connection
 
 
 @contextmanager
 def connected_by_name(choice: TargetChoice, spec: SpecChoice, out: Out) -> Iterator[Connection]:
-    """A connection for what is deployed already: with `--name` alone no spec is read."""
+    """A connection for what is deployed already: of the spec only the name is read, if at all."""
+    target = target_of(choice, spec)
     if choice.name and not spec.files:
-        target = target_of(choice, spec)
         instance = Instance(target.name, target.namespace or DEFAULT_NAMESPACE, choice.name)
-        with connected(target, instance, Path(), out) as connection:
-            yield connection
+        base = Path()
     else:
         _need_a_spec(spec)
-        with _connected_to(choice, spec, read_spec(spec), out) as connection:
-            yield connection
-
-
-@contextmanager
-def _connected_to(
-    choice: TargetChoice, spec: SpecChoice, loaded: Loaded, out: Out
-) -> Iterator[Connection]:
-    target = target_of(choice, spec)
-    instance = instance_of(choice, target, spec, loaded.app.name)
-    with connected(target, instance, loaded.base, out, loaded) as connection:
+        instance = instance_of(choice, target, spec, choice.name or read_name(spec))
+        base = folder_of(spec)
+    with connected(target, instance, base, out) as connection:
         yield connection
 
 

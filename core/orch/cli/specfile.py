@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from orch.backend.contract import Reader
     from orch.cli.options import SpecChoice
     from orch.cli.render.out import Out
-    from orch.load.source import Loaded
+    from orch.load.source import Loaded, Source
 
 OVERRIDES = {
     "compose.yaml": "compose.override.yaml",
@@ -51,9 +51,22 @@ def load_spec(choice: SpecChoice, out: Out) -> Loaded:
 
 def read_spec(choice: SpecChoice) -> Loaded:
     """Load the chosen spec and tell nothing."""
-    from orch.load.source import Source, load
+    from orch.load.source import load
 
-    source = Source(
+    return load(_source(choice), _readers())
+
+
+def read_name(choice: SpecChoice) -> str:
+    """The name that the chosen spec gives to its application; the rest of it may have faults."""
+    from orch.load.source import load_name
+
+    return load_name(_source(choice), _readers())
+
+
+def _source(choice: SpecChoice) -> Source:
+    from orch.load.source import Source
+
+    return Source(
         files=files_of(choice),
         format=choice.format,
         environment=choice.environment,
@@ -61,7 +74,6 @@ def read_spec(choice: SpecChoice) -> Loaded:
         variables=_variables(choice),
         settings=dict(choice.settings),
     )
-    return load(source, _readers())
 
 
 def files_of(choice: SpecChoice) -> tuple[Path, ...]:

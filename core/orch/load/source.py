@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from orch.backend.contract import SupportsName
 from orch.errors import InvalidSpec, UsageFault
 from orch.frozen import EMPTY
 from orch.load.detect import ORCH, format_of, is_ours
@@ -20,12 +22,13 @@ from orch.load.dotenv import read_variables
 from orch.load.files import STDIN, parse, read_text, shown
 from orch.load.fill import fill_files
 from orch.load.hints import nearest
-from orch.load.interpolate import escape, interpolate
+from orch.load.interpolate import escape, expand, interpolate
 from orch.load.merge import merge
 from orch.load.partial import unrelated
 from orch.load.places import Layer, Origins
 from orch.load.resolve import resolve
 from orch.load.scalars import scalar_of
+from orch.spec.base import NAME_PATTERN
 from orch.spec.shape import shape_at
 from orch.types import Diagnostic, FieldPath, Place, Severity
 
@@ -39,7 +42,15 @@ if TYPE_CHECKING:
 
     Part = tuple[Layer, dict[str, Any]]
 
-__all__ = ("Loaded", "Source", "app_from_document", "default_file", "document_of", "load")
+__all__ = (
+    "Loaded",
+    "Source",
+    "app_from_document",
+    "default_file",
+    "document_of",
+    "load",
+    "load_name",
+)
 DEFAULT_FILES = (
     "orch.yaml",
     "orch.yml",
@@ -98,6 +109,16 @@ def load(source: Source, readers: Mapping[str, Reader]) -> Loaded:
             fault = "this file is nested too deeply"
             place = shown(source.files[0]) if source.files else ""
             raise UsageFault(fault, place=place, mend="nest it less deeply") from None
+
+
+def load_name(source: Source, readers: Mapping[str, Reader]) -> str:
+    """The application's name. The rest of its files may be wrong, or lack variables.
+
+    Raises InvalidSpec and UsageFault as `load` does, when the name can't be told.
+    """
+    with collector_paused():
+        name = _Naming(source, readers).name()
+    return load(source, readers).app.name if name is None else name
 
 
 def default_file(folder: Path) -> Path:
@@ -169,11 +190,14 @@ class _Loading:
         if name == ORCH:
             return [_part(file) for file in ours]
         foreign = [file for file in self._files if file not in ours]
-        reading = self._readers[name].read(foreign, variables, self._source.profiles)
-        self._ledger, self._foreign = reading.ledger, not ours
-        tree = dict(reading.document)
-        layer = Layer(first, places=reading.places)
+        layer, tree = self._read(self._readers[name], foreign, variables)
+        self._foreign = not ours
         return [(layer, escape(tree) if ours else tree), *map(_part, ours)]
+
+    def _read(self, reader: Reader, files: Sequence[Path], variables: Mapping[str, str]) -> Part:
+        reading = reader.read(files, variables, self._source.profiles)
+        self._ledger = reading.ledger
+        return Layer(files[0], places=reading.places), dict(reading.document)
 
     def _overlaid(self, trees: Sequence[dict[str, Any]]) -> dict[str, Any]:
         tree = trees[0]
@@ -238,6 +262,24 @@ class _Loading:
         if diagnostic.place.file:
             return diagnostic
         return replace(diagnostic, place=self._origins.place(diagnostic.path, value=value))
+
+
+class _Naming(_Loading):
+    """A run that asks the files for nothing but the name."""
+
+    def name(self) -> str | None:
+        """The name as it is written; None when all of the files is needed to know, or to refuse."""
+        variables = self._variables()
+        name = self._merged(variables).get("name")
+        if not isinstance(name, str):
+            return None
+        text, faults = (name, ()) if self._foreign else expand(name, variables)
+        return None if faults or not re.match(NAME_PATTERN, text) else text
+
+    def _read(self, reader: Reader, files: Sequence[Path], variables: Mapping[str, str]) -> Part:
+        if not isinstance(reader, SupportsName):
+            return super()._read(reader, files, variables)
+        return Layer(files[0]), {"name": reader.name_of(files, variables)}
 
 
 def folder_of(file: Path) -> Path:
