@@ -22,9 +22,10 @@ from orch_native.api import (
     RolloutPhase,
     StoredResource,
 )
+from orch_native.process_mark import own_mark
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
@@ -266,6 +267,16 @@ class NativeClient:
             raise KeyError(name)
         return answer.content
 
+    def held_secrets(self, instance: Instance) -> dict[str, list[str]]:
+        """The versions of each secret whose values are kept."""
+        found: dict[str, list[str]] = self._get(f"{_app(instance)}/secrets")
+        return found
+
+    def forget_secrets(self, instance: Instance, keep: Mapping[str, Collection[str]]) -> None:
+        """Drop the values of all other versions, but for those that something runs with."""
+        versions = {name: sorted(kept) for name, kept in keep.items()}
+        self._send("POST", f"{_app(instance)}/secrets/forget", {"versions": versions})
+
     def record_names(self, instance: Instance, prefix: str = "") -> list[str]:
         """Names that begin so."""
         found: list[str] = self._get(f"{_app(instance)}/records", params={"prefix": prefix})
@@ -276,8 +287,12 @@ class NativeClient:
         self._request("DELETE", _record(instance, name))
 
     def acquire_lock(self, instance: Instance, holder: str, ttl: float) -> HeldLock:
-        """Take the instance's lock for `ttl` seconds. Raises Locked naming the holder."""
-        return self._lock(instance, "acquire", {"holder": holder, "ttl": ttl})
+        """Take the instance's lock for `ttl` seconds. Raises Locked naming the holder.
+
+        It ends with this process: nobody has to wait for a deploy that was killed.
+        """
+        wish = {"holder": holder, "ttl": ttl, "process": own_mark()}
+        return self._lock(instance, "acquire", wish)
 
     def renew_lock(self, instance: Instance, token: str, ttl: float) -> HeldLock:
         """Raises Locked when it was lost."""

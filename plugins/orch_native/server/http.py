@@ -73,11 +73,19 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """The versions of each secret that shall stay."""
+
+    versions: dict[str, list[str]]
+
+
+@dataclass(frozen=True, slots=True)
 class Acquire:
-    """A wish for the instance's lock, for `ttl` seconds."""
+    """A wish for the instance's lock, for `ttl` seconds; see process_mark for `process`."""
 
     holder: str
     ttl: float
+    process: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +234,19 @@ class Api:
         )
         return JSONResponse([asdict(refusal) for refusal in found])
 
+    async def held_secrets(self, request: Request) -> Response:
+        app = app_of(request)
+        return JSONResponse(
+            await asyncio.wrap_future(self.controller.ask(lambda r: r.held_secrets(app)))
+        )
+
+    async def forget_secrets(self, request: Request) -> Response:
+        app, kept = app_of(request), await parsed(request, Kept)
+        await asyncio.wrap_future(
+            self.controller.ask(lambda r: r.forget_secrets(app, kept.versions))
+        )
+        return Response(status_code=204)
+
     async def status(self, request: Request) -> Response:
         app = app_of(request)
         found = await asyncio.wrap_future(
@@ -297,7 +318,9 @@ class Api:
 
     async def acquire(self, request: Request) -> Response:
         app, wish = app_of(request), await parsed(request, Acquire)
-        done = self.server.store.run(lambda c: records.acquire(c, app, wish.holder, wish.ttl))
+        done = self.server.store.run(
+            lambda c: records.acquire(c, app, wish.holder, wish.ttl, wish.process)
+        )
         return JSONResponse(_row(await asyncio.wrap_future(done)))
 
     async def renew(self, request: Request) -> Response:
@@ -353,6 +376,10 @@ def operations(api: Api) -> tuple[Operation, ...]:
         op("GET", _APP + "/rollout", "Follow a change to its end.", api.rollout, stream=True),
         op("POST", _APP + "/refusals", "What can't be run now.", api.refusals, Wanted,
            list[Refusal]),
+        op("GET", _APP + "/secrets", "Versions of secrets that are kept.", api.held_secrets,
+           gives=dict[str, list[str]]),
+        op("POST", _APP + "/secrets/forget", "Drop other versions.", api.forget_secrets,
+           takes=Kept),
         op("GET", _APP + "/status", "Services, jobs and replicas.", api.status),
         op("GET", _APP + "/why", "Why a replica is where it is.", api.why, gives=list[str]),
         op("GET", _APP + "/stats", "Cpu and memory by replica.", api.stats,

@@ -131,4 +131,8 @@ CREATE TABLE events (
 CREATE INDEX events_of_app ON events (namespace, app, number)
 """
 
-MIGRATIONS = (_FIRST,)
+_PROCESS_OF_LOCK = """
+ALTER TABLE locks ADD COLUMN process TEXT NOT NULL DEFAULT ''
+"""
+
+MIGRATIONS = (_FIRST, _PROCESS_OF_LOCK)

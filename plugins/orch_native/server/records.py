@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from orch.errors import Conflict, Locked
 from orch_native.api import HeldLock
+from orch_native.process_mark import has_ended
 from orch_native.server.model import App
 
 if TYPE_CHECKING:
@@ -53,17 +54,22 @@ def delete(connection: sqlite3.Connection, app: App, name: str) -> None:
 # -- the lock ------------------------------------------------------------------------------
 
 
-def acquire(connection: sqlite3.Connection, app: App, holder: str, ttl: float) -> HeldLock:
-    """Take the lock. Raises Locked while somebody holds it; an expired one may be taken."""
+def acquire(
+    connection: sqlite3.Connection, app: App, holder: str, ttl: float, process: str = ""
+) -> HeldLock:
+    """Take the lock. Raises Locked while somebody holds it.
+
+    One that has expired may be taken, and one whose process of this host has ended.
+    """
     held = _held(connection, app)
     now = time.time()
-    if held is not None and held.expires > now:
+    if held is not None and held.expires > now and not has_ended(_process(connection, app)):
         raise Locked(
             f"{held.holder} is deploying and holds the lock for {held.expires - now:.0f} s more",
             place=f"{app.namespace}/{app.name}",
-            mend="wait for it, or run `orch unlock` when it is gone",
+            mend="wait for it (--lock-wait 5m does), or run `orch unlock` when it is gone",
         )
-    return _put(connection, app, HeldLock(holder, secrets.token_hex(16), now + ttl))
+    return _put(connection, app, HeldLock(holder, secrets.token_hex(16), now + ttl), process)
 
 
 def renew(connection: sqlite3.Connection, app: App, token: str, ttl: float) -> HeldLock:
@@ -77,7 +83,8 @@ def renew(connection: sqlite3.Connection, app: App, token: str, ttl: float) -> H
             place=f"{app.namespace}/{app.name}",
             mend="run the same command again",
         )
-    return _put(connection, app, HeldLock(held.holder, token, now + ttl))
+    kept = HeldLock(held.holder, token, now + ttl)
+    return _put(connection, app, kept, _process(connection, app))
 
 
 def release(connection: sqlite3.Connection, app: App, token: str) -> None:
@@ -97,7 +104,12 @@ def _held(connection: sqlite3.Connection, app: App) -> HeldLock | None:
     return HeldLock(row["holder"], row["token"], row["expires"]) if row else None
 
 
-def _put(connection: sqlite3.Connection, app: App, lock: HeldLock) -> HeldLock:
-    values = (*app, lock.holder, lock.token, lock.expires)
-    connection.execute("INSERT OR REPLACE INTO locks VALUES (?, ?, ?, ?, ?)", values)
+def _process(connection: sqlite3.Connection, app: App) -> str:
+    row = connection.execute(f"SELECT process FROM locks {_WHERE}", app).fetchone()  # noqa: S608
+    return str(row["process"]) if row else ""
+
+
+def _put(connection: sqlite3.Connection, app: App, lock: HeldLock, process: str) -> HeldLock:
+    values = (*app, lock.holder, lock.token, lock.expires, process)
+    connection.execute("INSERT OR REPLACE INTO locks VALUES (?, ?, ?, ?, ?, ?)", values)
     return lock

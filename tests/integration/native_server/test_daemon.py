@@ -247,6 +247,33 @@ def test_records_and_the_lock(state: Path) -> None:
             client.acquire_lock(SHOP, "bob@host", 30)
 
 
+_HOLDER = """
+import sys, time
+from pathlib import Path
+from orch.types import Instance
+from orch_native.client import NativeClient
+client = NativeClient(Path(sys.argv[1]))
+client.acquire_lock(Instance("native", "default", "shop"), "ann@host", 300)
+print("held", flush=True)
+time.sleep(300)
+"""
+
+
+def test_nobody_waits_for_the_lock_of_a_process_that_was_killed(state: Path) -> None:
+    with daemon.ensure_running(state) as client:
+        command = [sys.executable, "-c", _HOLDER, str(daemon.socket_path(state))]
+        holder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        try:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == "held\n"
+            with pytest.raises(Locked, match="ann@host"):
+                client.acquire_lock(SHOP, "bob@host", 30)
+        finally:
+            holder.kill()
+            holder.communicate()
+        assert client.acquire_lock(SHOP, "bob@host", 30).holder == "bob@host"
+
+
 @pytest.mark.slow
 def test_kill_at_any_moment_loses_nothing_accepted_and_doubles_nothing(state: Path) -> None:
     chance = random.Random(7)
