@@ -339,7 +339,8 @@ class Plan:
     `document` is the resolved spec in its canonical form (no secret values) and `versions` maps
     each secret to its provider's version or keyed hash; both go into the release. `reason` says
     what asked for it, verb first: `deploy`, `scale web=3`, `restart web`, `rollback to 4`, `down`.
-    `base_revision` is the newest release when the plan was made, 0 when there was none.
+    `base_revision` is the newest release when the plan was made, 0 when there was none. `folder`
+    is where relative paths of secrets start, for one who applies the plan elsewhere.
     """
 
     instance: Instance
@@ -354,6 +355,7 @@ class Plan:
     base_revision: int = 0
     summary: str = ""
     reason: str = "deploy"
+    folder: str = ""
 
     @property
     def pending(self) -> tuple[Action, ...]:

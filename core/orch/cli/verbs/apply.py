@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 @click.argument("planfile", type=click.Path(dir_okay=False, path_type=Path))
 @option("--option", "backend_option", multiple=True, metavar="KEY=VALUE",
         help="A setting of the backend, as it was given to orch plan.")
-@option("--base", type=click.Path(file_okay=False, path_type=Path), default=Path(),
-        help="Folder that paths of secrets start at. Default: here.")
+@option("--base", type=click.Path(file_okay=False, path_type=Path),
+        help="Folder that paths of secrets start at. Default: the spec's, when it was planned.")
 @rollout_options
 @output_options("text", "json", "yaml", stream=True)
 @click.pass_obj
@@ -33,7 +33,7 @@ def command(
     *,
     planfile: Path,
     backend_option: tuple[str, ...],
-    base: Path,
+    base: Path | None,
     rollout: RolloutChoice,
     form: str,
 ) -> int:
@@ -47,7 +47,8 @@ def command(
 
     plan = load_plan(planfile)
     target = _target(plan, planfile, backend_option)
-    with connected(target, plan.instance, base, settings.out) as connection:
+    folder = base or Path(plan.folder)
+    with connected(target, plan.instance, folder, settings.out) as connection:
         return carry_out(connection, plan, rollout, form)
 
 

@@ -81,9 +81,11 @@ def command(
 
     settings.out.result(report, lambda: machine.plan(made.plan, rows), form)
     if file_out is not None:
+        from dataclasses import replace
+
         from orch.plan.file import save_plan
 
-        save_plan(made.plan, file_out)
+        save_plan(replace(made.plan, folder=str(loaded.base.absolute())), file_out)
         settings.out.say(f"saved; run: orch apply {file_out}")
     if exit_code and made.plan.pending:
         raise Exit(exits.CHANGES)
