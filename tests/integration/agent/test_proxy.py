@@ -372,3 +372,12 @@ def test_a_bad_certificate_is_told(proxy: Proxy) -> None:
     proxy.follow(table)
     await_(lambda: proxy.failures)
     assert "certificate" in json.dumps(dict(proxy.failures))
+
+
+def test_an_empty_table_is_waited_for_by_nobody(tmp_path: Path) -> None:
+    line = ProxyLine(tmp_path, lambda _failures: None)
+    try:
+        assert line.await_taken(line.follow([]), 2)
+        assert not (tmp_path / "proxy.sock").exists()
+    finally:
+        line.close()

@@ -56,8 +56,7 @@ class ProxyLine:
     def _serve(self) -> None:
         while self._open:
             if not self._needed():
-                select.select([self._woken], [], [], 1.0)
-                self._drain_wakes()
+                self._rest()
                 continue
             try:
                 self._connect()
@@ -66,6 +65,15 @@ class ProxyLine:
                 time.sleep(PAUSE_SECONDS)
             finally:
                 self._hang_up()
+
+    def _rest(self) -> None:
+        """Without a proxy an empty table holds by itself: nobody need wait for it."""
+        with self._news:
+            if not self._table:
+                self._taken = self._version
+                self._news.notify_all()
+        select.select([self._woken], [], [], 1.0)
+        self._drain_wakes()
 
     def _needed(self) -> bool:
         with self._news:
