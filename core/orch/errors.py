@@ -56,9 +56,23 @@ class InvalidSpec(UsageFault):
 
 
 class Refused(OrchError):
-    """The target can't hold what the spec asks for, and the chosen level forbids the loss."""
+    """The target can't hold what the spec asks for, and the chosen level forbids the loss.
+
+    `diagnostics` are the reasons one by one, where they are known so.
+    """
 
     exit_code = 4
+
+    def __init__(
+        self,
+        fault: str,
+        *,
+        place: str = "",
+        mend: str = "",
+        diagnostics: Sequence[Diagnostic] = (),
+    ) -> None:
+        super().__init__(fault, place=place, mend=mend)
+        self.diagnostics = tuple(diagnostics)
 
 
 class RolloutFailed(OrchError):

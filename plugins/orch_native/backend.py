@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orch.backend.contract import Lock
 from orch.errors import Conflict, Unreachable, UsageFault
@@ -23,12 +23,12 @@ from orch.types import (
     parse_path,
 )
 from orch_native.api import RolloutPhase
-from orch_native.capabilities import DOCKER, PROCESS, capabilities
+from orch_native.capabilities import DOCKER, FIXED, PROCESS, capabilities
 from orch_native.compile import BACKEND, compile_native
 from orch_native.terminal import join
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from orch.backend.capabilities import Capabilities
     from orch.backend.contract import LogQuery
@@ -104,7 +104,8 @@ class NativeBackend:
             resource.id: _observed(instance, resource)
             for resource in self.client.resources(instance)
         }
-        units = [r for r in manifest.resources if r.kind in _ROLLED] if manifest else []
+        asked = (*_ROLLED, *FIXED)
+        units = [r for r in manifest.resources if r.kind in asked] if manifest else []
         problems = [p for unit in units for p in self._problems(instance, unit)]
         return Snapshot(instance, FrozenDict(objects), tuple(problems))
 
@@ -140,24 +141,25 @@ class NativeBackend:
     def _put(self, instance: Instance, action: Action) -> None:
         replaced = action.operation is Operation.REPLACE
         expected = action.before.version if action.before and not replaced else ""
+        body = _written(action)
         try:
             self.client.put_resource(
                 instance,
                 action.kind,
                 action.name,
-                action.body or {},
+                body,
                 revision=action.revision,
                 secrets=dict(action.secrets) if action.kind == "secret" else {},
                 expect_version=expected,
             )
         except Conflict:
-            if not self._done_already(instance, action):
+            if not self._done_already(instance, action, body):
                 raise
 
-    def _done_already(self, instance: Instance, action: Action) -> bool:
+    def _done_already(self, instance: Instance, action: Action, body: Mapping[str, Any]) -> bool:
         """Whether this very step was taken before its answer got lost."""
         there = self.client.resource(instance, action.kind, action.name)
-        return there is not None and not there.deleting and dict(there.body) == action.body
+        return there is not None and not there.deleting and dict(there.body) == body
 
     def _delete(self, instance: Instance, action: Action) -> Iterator[Event]:
         """Deleting ends when the last replica is gone, so that what they used may go next."""
@@ -204,6 +206,16 @@ class NativeBackend:
     def why(self, instance: Instance, replica: str) -> Sequence[str]:
         """Why a service or replica is where it is, or nowhere."""
         return self.client.why(instance, replica)
+
+    # -- secrets ----------------------------------------------------------------------------
+
+    def held_secrets(self, instance: Instance) -> Mapping[str, Collection[str]]:
+        """The versions of each secret whose values the server keeps, encrypted."""
+        return self.client.held_secrets(instance)
+
+    def forget_secrets(self, instance: Instance, keep: Mapping[str, Collection[str]]) -> None:
+        """Drop the others, but for those that something runs with."""
+        self.client.forget_secrets(instance, keep)
 
     # -- the store --------------------------------------------------------------------------
 
@@ -278,6 +290,16 @@ def _instance_of(action: Action) -> Instance:
     if action.instance is None:
         raise ValueError(f"the action on {action.id} names no instance")
     return action.instance
+
+
+def _written(action: Action) -> Mapping[str, Any]:
+    """The body to write: a size that something else has moved since the first one stays."""
+    body = action.body or {}
+    if action.before is None or action.operation is Operation.REPLACE:
+        return body
+    from orch.plan.merge import Merger
+
+    return Merger(capabilities()).without_initial(action.kind, body, action.before.body)
 
 
 def _observed(instance: Instance, resource: StoredResource) -> Observed:

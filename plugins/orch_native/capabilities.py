@@ -304,7 +304,7 @@ FEATURES = frozenset(
         "canary", "cron", "drift", "events", "exec", "global", "jobs", "logs", "metrics",
         "per-replica-volumes",
         "placement", "processes", "published-ports", "restart", "rollback", "routes",
-        "scale", "secret-variables", "sidecars", "volumes", "why",
+        "scale", "secret-variables", "secret-versions", "sidecars", "volumes", "why",
     }
 )  # fmt: skip
 
@@ -329,6 +329,7 @@ def capabilities() -> Capabilities:
         fields=FrozenDict(fields),
         features=FEATURES,
         names=NameRule(max_length=63, allowed="[A-Za-z0-9._-]", lower=False),
+        limits=LIMITS,
         list_keys=LIST_KEYS,
         reasons=FrozenDict(reasons),
     )
@@ -361,4 +362,24 @@ _UNIT_LISTS = {
 }
 LIST_KEYS: Mapping[str, tuple[str, ...]] = FrozenDict(
     {f"{kind}:{path}": keys for kind in ("service", "job") for path, keys in _UNIT_LISTS.items()}
+)
+FIXED: Mapping[str, tuple[str, ...]] = FrozenDict(
+    {
+        "volume": ("driver", "driver_opts", "name", "per_replica", "external"),
+        "network": (
+            "driver", "driver_opts", "name", "external", "internal", "attachable", "enable_ipv6",
+            "ipam",
+        ),
+    }
+)  # fmt: skip
+"""What a volume or network is made with: changing it means to make another one."""
+
+LIMITS: Mapping[str, Any] = FrozenDict(
+    {
+        "immutable": tuple(f"{kind}:{key}" for kind, keys in FIXED.items() for key in keys),
+        "initial": FrozenDict({"service:deploy.replicas": "autoscale"}),
+        "exclusive": ("service:ports.*.published",),
+        "content_named": (),
+        "stateful": ("volume",),
+    }
 )

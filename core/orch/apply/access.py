@@ -9,10 +9,12 @@ from orch.apply.redact import Redactor
 from orch.apply.releases import History
 from orch.apply.retry import retrying
 from orch.apply.secrets import SecretReader
+from orch.backend.contract import KeepsSecrets
 from orch.errors import OrchError
+from orch.frozen import EMPTY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
     from orch.backend.capabilities import Capabilities
@@ -62,6 +64,19 @@ class Access:
     def history(self) -> History:
         """The releases that are kept."""
         return self.tried(lambda: History(self.store))
+
+    def held_secrets(self) -> Mapping[str, Collection[str]]:
+        """Versions of secrets whose values the target keeps; none where it keeps no values."""
+        backend = self.backend
+        if not isinstance(backend, KeepsSecrets):
+            return EMPTY
+        return self.tried(lambda: backend.held_secrets(self.instance))
+
+    def forget_secrets(self, keep: Mapping[str, Collection[str]]) -> None:
+        """Let the target drop every other version that nothing runs with."""
+        backend = self.backend
+        if isinstance(backend, KeepsSecrets):
+            self.tried(lambda: backend.forget_secrets(self.instance, keep))
 
     def tried(self, call: Callable[[], T]) -> T:
         """Make a call that only reads, again where that may help."""

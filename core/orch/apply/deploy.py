@@ -104,6 +104,7 @@ class Deployment:
             verdict, message = ending.outcome.verdict, ending.outcome.message
             releases.finish(self._access.store, release, verdict, message, inventory)
             releases.forget_old(self._access.store)
+            self._access.forget_secrets(self._access.history().secret_versions())
         except OrchError:
             if ending.outcome.exit_code == 0:
                 raise
@@ -147,7 +148,9 @@ class Deployment:
     ) -> dict[str, str]:
         if not action.sends or action.operation in _SENDS_NOTHING:
             return {}
-        return self._access.secrets.values(document.get("secrets", {}), action.sends, versions)
+        held = self._access.held_secrets()
+        names = [n for n in action.sends if versions.get(n) not in held.get(n, ())]
+        return self._access.secrets.values(document.get("secrets", {}), names, versions)
 
     # -- the end ---------------------------------------------------------------------------
 
@@ -194,6 +197,7 @@ class Deployment:
             snapshot,
             self._demands,
             self._number,
+            self._access.held_secrets(),
         )
         back = replace(self._plan, document=good.document, versions=good.versions)
         again = execute(way.actions, replace(self._terms(back, deadline=None), verify=False))

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from orch.frozen import EMPTY
 from orch.plan.graph import in_order
 from orch.plan.only import name_of
 from orch.types import Action, Dependency, Operation
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from orch.apply.demands import Demands
     from orch.apply.executor import Result
-    from orch.types import Instance, InventoryItem, Observed, Release, Snapshot
+    from orch.types import Instance, InventoryItem, Observed, Plan, Release, Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,14 @@ class Return:
     kept: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """Versions of secrets by name, and what is to be told of them."""
+
+    versions: Mapping[str, str]
+    notes: tuple[str, ...]
+
+
 def steps_back(
     instance: Instance,
     plan_actions: Sequence[Action],
@@ -34,12 +43,14 @@ def steps_back(
     snapshot: Snapshot,
     demands: Demands,
     revision: int,
+    held: Mapping[str, Collection[str]] = EMPTY,
 ) -> Return:
     """What must be done so that all that was touched is as in the last good release.
 
     What this plan created goes again, but for what holds data. One-shot jobs have run, and
-    values of secrets that were written over are not kept: both stay, and are told.
+    secrets whose earlier version is not among those `held` have lost it: both stay, and are told.
     """
+    lost = {n for n, version in good.versions.items() if version not in held.get(n, ())}
     touched = set(result.touched)
     items = {item.id: item for item in good.inventory}
     actions, kept = [], []
@@ -47,7 +58,7 @@ def steps_back(
         if action.id not in touched:
             continue
         item, live = items.get(action.id), snapshot.objects.get(action.id)
-        why_not = _irreversible(action, item, live, demands)
+        why_not = _irreversible(action, item, live, demands, lost)
         step = None if why_not else _step_back(action, item, live, good.number)
         if why_not:
             kept.append(f"{action.id} ({why_not})")
@@ -60,7 +71,11 @@ def steps_back(
 
 
 def _irreversible(
-    action: Action, item: InventoryItem | None, live: Observed | None, demands: Demands
+    action: Action,
+    item: InventoryItem | None,
+    live: Observed | None,
+    demands: Demands,
+    lost: Collection[str],
 ) -> str:
     """Why a change stays, empty when it can be taken back."""
     if demands.runs_once(action):
@@ -70,9 +85,31 @@ def _irreversible(
     if action.operation is Operation.RETRY and live and item and live.body == item.body:
         return "it was only tried again"
     written_over = item is not None and live is not None and live.body != item.body
-    if action.sends and not action.rollout and written_over:
+    if written_over and not action.rollout and any(name in lost for name in action.sends):
         return "the earlier value of a secret is not kept"
     return ""
+
+
+def earlier_versions(
+    earlier: Mapping[str, str], now: Mapping[str, str], held: Mapping[str, Collection[str]]
+) -> Versions:
+    """The versions of secrets to return to: the earlier ones, but where the target lost them."""
+    found, notes = dict(now), []
+    for name, version in earlier.items():
+        if version in held.get(name, ()):
+            found[name] = version
+        elif now.get(name, version) != version:
+            notes.append(f"the secret {name!r} stays as it is: its earlier value is not kept")
+    return Versions(found, tuple(notes))
+
+
+def reruns(plan: Plan, demands: Demands) -> tuple[str, ...]:
+    """Which one-shot jobs a plan runs, and why, in a line each."""
+    return tuple(
+        f"{action.id} runs again: " + ("it differs" if action.changes else action.reason)
+        for action in plan.pending
+        if action.body is not None and demands.runs_once(action)
+    )
 
 
 def _step_back(

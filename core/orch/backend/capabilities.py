@@ -39,7 +39,8 @@ class Capabilities:
     field is written at creation and left alone afterwards while that path is there (a replica
     count under an autoscaler), always when the path is empty; `exclusive`, patterns of fields
     whose value no two objects may hold at once (a published port); `content_named`, kinds whose
-    objects are named by their content and stay while a kept release names them.
+    objects are named by their content and stay while a kept release names them; `stateful`, kinds
+    that hold data and are never pruned unasked, `volume` unless said otherwise.
     """
 
     fields: Mapping[str, Fidelity]

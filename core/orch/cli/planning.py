@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from orch.errors import Refused
@@ -29,9 +30,25 @@ def planned(
         return connection.session.plan(
             loaded.app, level=Level(level), only=tuple(only), prune=prune
         )
-    except Refused:
+    except Refused as refusal:
+        if refusal.diagnostics:
+            raise _placed(refusal, loaded) from None
         refuse_with_places(connection.backend, loaded, level)
         raise
+
+
+def _placed(refusal: Refused, loaded: Loaded) -> Refused:
+    """The same refusal, with file:line:column of each field that it speaks of."""
+    from orch.apply.problems import refused_for
+
+    return refused_for(
+        [
+            replace(told, place=loaded.locate(told.path))
+            if told.path and not told.place.line
+            else told
+            for told in refusal.diagnostics
+        ]
+    )
 
 
 def refuse_reading_losses(loaded: Loaded, level: str) -> None:

@@ -40,13 +40,15 @@ def make_plan(
     destroy_volumes: bool = False,
     capabilities: Capabilities = NO_LIMITS,
     held: Collection[str] = (),
+    by_hand: Sequence[Release] = (),
     reason: str = "deploy",
 ) -> Plan:
     """Everything that must be done so that what is wanted is there, and nothing else of ours.
 
     `last` is the newest release, its inventory widened by those of cut-off ones. Without an app
     the plan's document is empty: everything goes. `only` narrows it to these services and jobs
-    and what they need, and prunes nothing. Raises Refused for an object that is not ours.
+    and what they need, and prunes nothing. `by_hand` are the releases, newest first, whose sizes
+    this plan may take back. Raises Refused for an object that is not ours.
     """
     basis = Basis(
         instance, snapshot, predicted, capabilities, inventory_of(last), Merger(capabilities), held
@@ -68,7 +70,7 @@ def make_plan(
             "",
             versions,
             warnings=_warnings(snapshot.problems, predicted),
-            notes=(*manifest.notes, *_notes(actions, last, reason)),
+            notes=(*manifest.notes, *_notes(actions, by_hand, reason)),
             base_revision=base,
             reason=reason,
         )
@@ -127,13 +129,24 @@ def _warnings(problems: Iterable[Diagnostic], predicted: Snapshot) -> tuple[Diag
     return (*mild, *predicted.facts.get("unverified", ()))
 
 
-def _notes(actions: Iterable[Action], last: Release | None, reason: str) -> list[str]:
-    if last is None or not last.reason.startswith("scale ") or reason != "deploy":
+def _notes(actions: Iterable[Action], by_hand: Sequence[Release], reason: str) -> list[str]:
+    if reason != "deploy":
         return []
-    scaled = {size.partition("=")[0] for size in last.reason.split()[1:]}
+    scaled = {
+        size.partition("=")[0]: release
+        for release in reversed(by_hand)
+        for size in release.reason.split()[1:]
+    }
     return [
-        f"{action.id} was scaled by hand ({last.reason}, release {last.number}); this takes back: "
-        + ", ".join(render_path(change.path) for change in action.changes)
+        _taken_back(action, scaled[name])
         for action in actions
-        if action.operation is Operation.UPDATE and action.id.rpartition("/")[2] in scaled
+        if action.operation is Operation.UPDATE and (name := action.id.rpartition("/")[2]) in scaled
     ]
+
+
+def _taken_back(action: Action, release: Release) -> str:
+    fields = ", ".join(render_path(change.path) for change in action.changes)
+    return (
+        f"{action.id} was scaled by hand ({release.reason}, release {release.number}); "
+        f"this takes back: {fields}"
+    )

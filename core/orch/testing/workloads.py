@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -108,3 +109,23 @@ class Containers:
     def unstartable(self) -> Spec:
         """An image that exists nowhere."""
         return {"image": "localhost:9/no/such-image:1", "command": ["true"]}
+
+
+class Scripted:
+    """Images whose tag tells the scripted backend how they fare."""
+
+    def web(self, text: str, *, ready: bool = True) -> Spec:
+        """A server that gets healthy, or never does."""
+        return _served({"image": f"server:{'good' if ready else 'broken'}"}, text, ready=ready)
+
+    def shell(self, script: str) -> Spec:
+        """A script that fails when it would exit with another code than 0."""
+        failing = re.search(r"\bexit [1-9]", script) is not None
+        return {
+            "image": f"shell:{'broken' if failing else 'good'}",
+            "command": ["sh", "-c", script],
+        }
+
+    def unstartable(self) -> Spec:
+        """An image that exists nowhere."""
+        return {"image": "localhost:9/no/such-image:broken"}

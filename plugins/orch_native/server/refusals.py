@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from orch.frozen import EMPTY
 from orch_native.api import Refusal
+from orch_native.capabilities import FIXED
 from orch_native.server.policy import job_policy, service_policy
-from orch_native.server.requests import taken_ports, validate
+from orch_native.server.requests import in_use, taken_ports, validate
 from orch_native.server.scheduler import NodeUse, demand_of, driver_of, place
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ def refusals(
     world: World, controller: Controller, key: Key, body: Mapping[str, Any]
 ) -> list[Refusal]:
     """Everything that stands against it; empty when it can be run."""
+    if key.kind in FIXED:
+        return list(_moored(world, key, body))
     if key.kind not in {"service", "job"}:
         return []
     validate(key, body)
@@ -44,6 +47,21 @@ def _way(driver: DriverFacts) -> str:
         return "let this user use it (usermod -aG docker USER, then log in anew), or name another"
     other = "name another with DOCKER_HOST, run `orch server stop` and deploy again"
     return f"start it (systemctl start docker), or {other}"
+
+
+def _moored(world: World, key: Key, body: Mapping[str, Any]) -> Iterator[Refusal]:
+    """What can't be made anew while something uses it."""
+    row = world.find(key)
+    if row is None or row.deleting or not in_use(world, row):
+        return
+    holds = "its data would be lost" if key.kind == "volume" else "what uses it would be cut off"
+    for field in FIXED[key.kind]:
+        if row.body.get(field) != body.get(field):
+            yield Refusal(
+                field,
+                f"it can't be changed while something uses the {key.kind}: {holds}",
+                f"leave it as it was, or name a new {key.kind} and use that",
+            )
 
 
 def _placement(

@@ -65,7 +65,10 @@ def _take_off_default_network(world: World, app: App, agent: Agent) -> None:
 
 
 def _collect(world: World) -> None:
-    """Drop contents and secret values that nothing holds or pins any more."""
+    """Drop contents that nothing holds or pins any more, and secret values of apps that are gone.
+
+    An app that is there keeps every version until its client says which ones releases name.
+    """
     pinned = {
         value
         for templates in world.templates.values()
@@ -73,12 +76,11 @@ def _collect(world: World) -> None:
         for value in template.pins.values()
     }
     for row in world.resources.values():
-        if row.key.kind == "secret":
-            pinned.add(str(row.body.get("version")))
-        elif row.key.kind == "config" and not row.body.get("external"):
+        if row.key.kind == "config" and not row.body.get("external"):
             pinned.add(content_digest(content_of(row.body)))
     for digest in world.contents.keys() - pinned:
         world.drop_content(digest)
+    standing = {row.key.app for row in world.resources.values()}
     for app, name, version in tuple(world.secrets):
-        if version not in pinned:
+        if app not in standing and version not in pinned:
             world.drop_secret(app, name, version)

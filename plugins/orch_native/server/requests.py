@@ -26,7 +26,7 @@ from orch_native.server.policy import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from orch_native.api import Put
     from orch_native.server.vault import Vault
@@ -247,6 +247,24 @@ class Requests:
             raise UsageFault(f"there is no {key.kind} {key.name!r}", place=str(key))
         return row
 
+    # -- secrets ---------------------------------------------------------------------------
+
+    def held_secrets(self, app: App) -> dict[str, list[str]]:
+        """The versions of each secret whose values are kept."""
+        found: dict[str, list[str]] = {}
+        for owner, name, version in sorted(self.world.secrets):
+            if owner == app:
+                found.setdefault(name, []).append(version)
+        return found
+
+    def forget_secrets(self, app: App, keep: Mapping[str, Collection[str]]) -> None:
+        """Drop the values of all other versions, but for those that something is made with."""
+        for name, versions in self.held_secrets(app).items():
+            used = {*keep.get(name, ()), *used_versions(self.world, app, name)}
+            for version in versions:
+                if version not in used:
+                    self.world.drop_secret(app, name, version)
+
     # -- checks ----------------------------------------------------------------------------
 
     def _check_value(self, key: Key, put: Put) -> None:
@@ -273,6 +291,20 @@ class Requests:
 
     def _tell(self, row: ResourceRow, kind: str, message: str) -> None:
         self.world.tell(row.key.app, kind, row.key.id, message, self.now)
+
+
+def used_versions(world: World, app: App, name: str) -> set[str]:
+    """The versions of a secret that are wanted now, or that some template is pinned to."""
+    row = world.find(Key(app, "secret", name))
+    wanted = {str(row.body.get("version"))} if row is not None else set()
+    # Whatever the name: to another app of the namespace it may be external under its own.
+    return wanted | {
+        value
+        for templates in world.templates.values()
+        for template in templates.values()
+        for key, value in template.pins.items()
+        if key.startswith("secrets/")
+    }
 
 
 def begin_run(

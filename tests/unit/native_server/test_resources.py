@@ -86,7 +86,40 @@ def test_changed_file_restarts_what_mounts_it_and_old_contents_are_dropped(plane
     plane.run(1000)
     assert allocation(plane).id != first
     assert list(plane.controller._world.contents.values()) == [b"a = 2"]
-    assert [version for *_, version in plane.controller._world.secrets] == ["v2"]
+    kept = plane.controller._world.secrets
+    assert [version for *_, version in kept] == ["v1", "v2"], "a release may name it still"
+    plane.ask(lambda r: r.forget_secrets(SHOP, {"pw": ["v1"]}))
+    assert [version for *_, version in kept] == ["v1", "v2"], "and what runs needs the other"
+    plane.ask(lambda r: r.forget_secrets(SHOP, {}))
+    assert [version for *_, version in kept] == ["v2"]
+
+
+def test_values_go_with_the_last_of_their_app(plane: Plane) -> None:
+    put_files(plane, "a = 1", "old", "v1")
+    put_files(plane, "a = 1", "new", "v2")
+    for kind, name in (("secret", "pw"), ("config", "conf")):
+        plane.delete(name, kind=kind)
+    plane.run(5)
+    assert plane.controller._world.secrets == {}
+
+
+def test_what_a_volume_is_made_with_stays_while_it_is_used(plane: Plane) -> None:
+    mount = {"type": "volume", "source": "data", "target": "/data"}
+    plane.put("data", {"driver_opts": {"type": "nfs"}}, kind="volume")
+    plane.put("web", service("ok", volumes=[mount]))
+    plane.run(5)
+    key = Key(SHOP, "volume", "data")
+
+    def stand_against(body: dict[str, Any]) -> list[str]:
+        controller = plane.controller
+        found = plane.ask(lambda r: refusals.refusals(r.world, controller, key, body))
+        return [refusal.path for refusal in found]
+
+    assert stand_against({"driver_opts": {"type": "nfs"}, "labels": {"a": "b"}}) == []
+    assert stand_against({"driver_opts": {"type": "tmpfs"}}) == ["driver_opts"]
+    plane.delete("web")
+    plane.run(30)
+    assert stand_against({"driver_opts": {"type": "tmpfs"}}) == []
 
 
 def test_missing_config_is_told_and_nothing_is_begun(plane: Plane) -> None:

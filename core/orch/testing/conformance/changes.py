@@ -86,6 +86,18 @@ class ChangeCases(Cases):
         trial.deployed(document)
         assert trial.service().ready == 1
 
+    @needs("scale", "restart")
+    def test_a_size_set_by_hand_is_told_after_a_restart_too(self, trial: Trial) -> None:
+        document = trial.web("one", replicas=1)
+        trial.deployed(document)
+        trial.run(trial.session().scale_plan({"web": 2}))
+        trial.run(trial.session().restart_plan(["web"]))
+        assert trial.service().wanted == 2
+        (note,) = trial.plan(document).plan.notes
+        assert "scale web=2, release 2" in note
+        trial.deployed(document)
+        assert trial.plan(trial.web("two", replicas=1)).plan.notes == ()
+
     @needs("restart")
     def test_restart_replaces_every_replica(self, trial: Trial) -> None:
         document = trial.web("one", replicas=2)

@@ -78,6 +78,22 @@ class OrderCases(Cases):
         trial.deployed(changed)
         assert trial.pending(changed) == []
 
+    @needs("jobs")
+    def test_a_rollback_runs_a_job_again_only_where_it_differs(self, trial: Trial) -> None:
+        def document(text: str, script: str) -> dict[str, Any]:
+            return {**trial.web(text), "jobs": {"prepare": trial.shell(script)}}
+
+        trial.deployed(document("one", "echo one"))
+        trial.deployed(document("two", "echo one"))
+        plan = trial.session().rollback_plan()
+        assert [action.id for action in plan.pending] == ["service/web"]
+        assert not [note for note in plan.notes if "job/prepare" in note]
+        trial.deployed(document("two", "echo two"))
+        plan = trial.session().rollback_plan(2)
+        assert [action.id for action in plan.pending] == ["job/prepare"]
+        assert [note for note in plan.notes if note.startswith("job/prepare runs again")]
+        assert trial.run(plan).verdict is Verdict.DONE
+
     @needs("cron")
     def test_a_schedule_is_kept_and_runs_nothing_at_once(self, trial: Trial) -> None:
         report = trial.shell("exit 1", schedule="0 3 29 2 *", time_zone="America/Sao_Paulo")

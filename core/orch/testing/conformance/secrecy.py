@@ -10,8 +10,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from orch.plan.file import save_plan
+from orch.testing.conformance.changes import FAILS
 from orch.testing.conformance.trial import Cases, Trial, needs
-from orch.types import Operation
+from orch.types import Operation, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,6 +72,33 @@ class SecrecyCases(Cases):
         trial.secrets.values["token"] = CANARY
         trial.deployed(self._document(trial, environment=service["environment"]))
         assert self._holds(trial, 'printf %s "$TOKEN"', CANARY)
+
+    @needs("exec", "secret-versions")
+    def test_a_rollback_brings_the_earlier_secret_back(self, trial: Trial) -> None:
+        document = self._document(trial, secrets=[{"source": "token", "target": "token"}])
+        for value in ("one", "two", "three"):
+            trial.secrets.values["token"] = f"{CANARY}-{value}"
+            trial.deployed(document)
+        outcome = trial.run(trial.session().rollback_plan(1))
+        assert outcome.verdict is Verdict.DONE, f"{outcome}\n{trial.told()}"
+        assert self._holds(trial, SHOW_FILE, f"{CANARY}-one")
+        assert "service/web" in {id_ for _, id_ in trial.pending(document)}
+        trial.deployed(document)
+        assert self._holds(trial, SHOW_FILE, f"{CANARY}-three")
+
+    @needs("exec", "secret-versions")
+    def test_a_failed_deploy_takes_its_secret_back(self, trial: Trial) -> None:
+        mounts = [{"source": "token", "target": "token"}]
+        document = self._document(trial, secrets=mounts, **trial.web_service("good", **FAILS))
+        trial.secrets.values["token"] = f"{CANARY}-one"
+        trial.deployed(document)
+        trial.secrets.values["token"] = f"{CANARY}-two"
+        broken = trial.web_service("bad", ready=False, **FAILS)
+        outcome = trial.deploy(self._document(trial, secrets=mounts, **broken))
+        assert outcome.verdict is Verdict.ROLLED_BACK, f"{outcome}\n{trial.told()}"
+        assert self._holds(trial, SHOW_FILE, f"{CANARY}-one")
+        trial.secrets.values["token"] = f"{CANARY}-one"
+        assert trial.pending(document) == [], "everything is as before, the secret too"
 
     @staticmethod
     def _holds(trial: Trial, script: str, wanted: str) -> bool:
