@@ -93,6 +93,26 @@ class History:
         """Ids that any kept release names."""
         return frozenset(item.id for release in self for item in release.inventory)
 
+    def secret_versions(self) -> dict[str, set[str]]:
+        """The versions of each secret that any kept release names."""
+        found: dict[str, set[str]] = {}
+        for release in self:
+            for name, version in release.versions.items():
+                found.setdefault(name, set()).add(version)
+        return found
+
+    def scaled_by_hand(self) -> tuple[Release, ...]:
+        """Releases that only changed a size, newest first, and that no later one took back."""
+        found = []
+        for release in self:
+            verb = release.reason.partition(" ")[0]
+            if release.outcome == Verdict.ROLLED_BACK or verb == "restart":
+                continue
+            if verb != "scale":
+                break
+            found.append(release)
+        return tuple(found)
+
 
 def is_good(release: Release) -> bool:
     """Whether a release ended with everything as wanted."""

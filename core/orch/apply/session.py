@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from orch.apply import releases
 from orch.apply.access import Access
+from orch.apply.demands import Demands
 from orch.apply.deploy import Deployment, Order
 from orch.apply.lock import TTL, locked
+from orch.apply.problems import refuse_problems
 from orch.apply.releases import History, earlier_release, is_finished
+from orch.apply.rollback import earlier_versions, reruns
 from orch.apply.waiting import Awaited, wait_for
 from orch.compile.compile import compile_app
 from orch.compile.levels import Judgement, Level, judge
 from orch.compile.tokens import with_versions
-from orch.errors import Refused, UsageFault
+from orch.errors import UsageFault
 from orch.frozen import EMPTY
 from orch.load.source import app_from_document, document_of
 from orch.plan.drift import drift_of
@@ -32,7 +35,6 @@ from orch.types import (
     Manifest,
     Outcome,
     Release,
-    Severity,
     Snapshot,
     Verdict,
 )
@@ -112,19 +114,23 @@ class Session:
     def rollback_plan(self, to: int | None = None) -> Plan:
         """Return to an earlier release, the last good one that differs unless one is named.
 
-        Secrets stay at the value they have; one-shot jobs are not run again. Raises UsageFault
-        when there is no such release.
+        Secrets return to the version of that release where the target still holds it, and stay
+        at the value they have elsewhere. A one-shot job runs again only where its body differs.
+        Raises UsageFault when there is no such release.
         """
         history = self._access.history()
         target = earlier_release(history, to)
-        app = app_from_document(target.document)
         last = history.baseline
-        return self._plan_of_document(
-            app,
-            keep=last.versions if last else EMPTY,
-            reason=f"rollback to {target.number}",
-            notes=("jobs that ran and data that was written are not undone",),
+        returning = earlier_versions(
+            target.versions, last.versions if last else EMPTY, self._access.held_secrets()
         )
+        plan = self._plan_of_document(
+            app_from_document(target.document),
+            keep=returning.versions,
+            reason=f"rollback to {target.number}",
+            notes=("jobs that ran and data that was written are not undone", *returning.notes),
+        )
+        return replace(plan, notes=plan.notes + reruns(plan, Demands(plan.document)))
 
     def scale_plan(self, sizes: Mapping[str, int]) -> Plan:
         """Change numbers of replicas and nothing else. Raises UsageFault for what can't scale."""
@@ -179,7 +185,7 @@ class Session:
     ) -> Plan:
         manifest = _versioned(manifest, versions)
         snapshot = self._access.observe(manifest)
-        _refuse_problems(snapshot.problems)
+        refuse_problems(snapshot.problems)
         last = self._access.history().baseline
         return self._make(
             app, manifest, snapshot, last, versions, only=only, prune=prune, reason=reason
@@ -194,6 +200,7 @@ class Session:
         versions: Mapping[str, str],
         **wishes: Any,
     ) -> Plan:
+        history = self._access.history()
         return make_plan(
             self._access.instance,
             self._access.backend.name,
@@ -204,7 +211,8 @@ class Session:
             last,
             versions,
             capabilities=self._access.capabilities,
-            held=self._held(),
+            held=history.held() if self._access.capabilities.limits.get("content_named") else (),
+            by_hand=history.scaled_by_hand(),
             **wishes,
         )
 
@@ -220,7 +228,7 @@ class Session:
         found: list[Diagnostic] = []
         for policy in self._policies:
             found += policy.check(app, manifest)
-        _refuse_problems(found)
+        refuse_problems(found)
         return tuple(found)
 
     def _versions(
@@ -340,11 +348,6 @@ class Session:
         """Break whatever lock there is, and give its holder; empty when there was none."""
         return self._access.store.break_lock()
 
-    def _held(self) -> frozenset[str]:
-        if not self._access.capabilities.limits.get("content_named"):
-            return frozenset()
-        return self._access.history().held()
-
     # -- shared --------------------------------------------------------------------------------
 
     def _need_latest(self) -> Release:
@@ -380,14 +383,6 @@ def _versioned(manifest: Manifest, versions: Mapping[str, str]) -> Manifest:
         )
 
     return replace(manifest, resources=tuple(substituted(r) for r in manifest.resources))
-
-
-def _refuse_problems(problems: Sequence[Diagnostic]) -> None:
-    grave = [problem for problem in problems if problem.severity is Severity.ERROR]
-    if grave:
-        lines = "\n  ".join(str(problem) for problem in grave)
-        count = "1 thing stands" if len(grave) == 1 else f"{len(grave)} things stand"
-        raise Refused(f"{count} against this deploy:\n  {lines}")
 
 
 def _ours(snapshot: Snapshot, instance: Instance) -> bool:
