@@ -40,14 +40,14 @@ def _beginning(word: str, names: Any) -> list[str]:
 
 def _names(ctx: click.Context, part: str) -> list[str]:
     """Names under a top-level key, read leniently: a half-written file still completes."""
-    import yaml
+    from orch.errors import OrchError
+    from orch.load.files import parse, read_text
 
     names: dict[str, None] = {}
     for path in _files(ctx):
         try:
-            document = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
-            names.update(dict.fromkeys(document[part]))
-        except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
+            names.update(dict.fromkeys(parse(read_text(path), str(path))[part]))
+        except (OrchError, KeyError, TypeError, RecursionError):
             continue
     return list(names)
 

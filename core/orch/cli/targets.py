@@ -79,7 +79,7 @@ def _read(path: Path) -> dict[str, Target]:
         return {}
     except (OSError, UnicodeDecodeError) as fault:
         raise UsageFault(f"can't be read: {fault}", place=str(path)) from None
-    except yaml.YAMLError as fault:
+    except (yaml.YAMLError, RecursionError) as fault:
         mark = getattr(fault, "problem_mark", None)
         place = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
         raise UsageFault("is not YAML", place=place, mend="mend the syntax here") from None

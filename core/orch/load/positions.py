@@ -7,6 +7,7 @@ reading on what they are: both follow the core schema of YAML 1.2.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import yaml
@@ -26,6 +27,7 @@ _TAG = "tag:yaml.org,2002:"
 _PLAIN = "plain"
 """Our own tag for a scalar without quotes and tag, so that PyYAML applies no rule of YAML 1.1."""
 _MAX_PARTS = 1_000_000
+_MAX_DEPTH = 500
 _TYPES: dict[str, type] = {
     _TAG + "int": int,
     _TAG + "float": float,
@@ -40,12 +42,27 @@ class _Loader(_Base):  # type: ignore[misc]
 
 
 def _documents(text: str) -> Iterator[Node]:
+    """Raises YAMLError, and RecursionError for what is nested too deeply."""
+    _check_depth(text)
     loader = _Loader(text)
     try:
         while loader.check_node():
             yield loader.get_node()
     finally:
         loader.dispose()
+
+
+def _check_depth(text: str) -> None:
+    """PyYAML's composer, written in C, nests its calls without a bound: it would kill us."""
+    depth = 0
+    with suppress(yaml.YAMLError):
+        for event in yaml.parse(text, _Loader):
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+            if depth > _MAX_DEPTH:
+                raise RecursionError
 
 
 def count_documents(text: str) -> int:
@@ -150,7 +167,7 @@ def duplicate_keys(text: str, name: str) -> list[tuple[FieldPath, Place, Place]]
     try:
         for document in _documents(text):
             walk(document, ())
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError):
         return found
     return found
 

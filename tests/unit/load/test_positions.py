@@ -1,5 +1,9 @@
 """Places of keys and values, also through merge keys and aliases."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from orch.load.files import parse
@@ -40,3 +44,18 @@ def test_what_the_composer_refuses_has_no_line() -> None:
 )
 def test_what_only_looks_like_a_number_stays_text(text: str) -> None:
     assert parse(text, "f") == {"v": text[3:-1]}
+
+
+@pytest.mark.parametrize("tag", ["", "!x "])
+@pytest.mark.parametrize("name", ["orch.yaml", "compose.yaml"])
+def test_what_nests_without_end_is_refused_and_kills_nobody(
+    tmp_path: Path, tag: str, name: str
+) -> None:
+    """In a process of its own: a parser's C stack that ends takes the process with it."""
+    file = tmp_path / name
+    file.write_text(f"name: {tag}{'[' * 100_000}{']' * 100_000}\nname: twice\n")
+    command = [sys.executable, "-m", "orch.cli", "validate", "-f", file]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2, ended
+    assert "nest" in ended.stderr
+    assert "Traceback" not in ended.stderr
