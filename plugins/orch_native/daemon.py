@@ -63,24 +63,24 @@ def prepare(state: Path) -> None:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if folder.stat().st_uid == os.getuid():
                 folder.chmod(0o700)
-        except PermissionError as fault:
-            raise Denied(
-                f"the state folder can't be used: {fault.strerror}",
-                place=str(folder),
-                mend="choose another one with ORCH_STATE",
-            ) from None
         except OSError as fault:
-            raise UsageFault(
-                f"the state folder can't be made: {fault.strerror}",
-                place=str(folder),
-                mend="choose another one with ORCH_STATE",
-            ) from None
+            raise _unusable(folder, fault) from None
         if folder.stat().st_uid != os.getuid():
             raise Denied(
                 "the state folder belongs to another user",
                 place=str(folder),
                 mend="choose your own with ORCH_STATE",
             )
+
+
+def _unusable(folder: Path, fault: OSError) -> OrchError:
+    """Why a state folder is of no use to this user."""
+    mend = "choose another one with ORCH_STATE"
+    if isinstance(fault, PermissionError):
+        told = "the state folder belongs to another user, or is closed to this one"
+        return Denied(told, place=str(folder), mend=mend)
+    told = f"this can't be a state folder: {fault.strerror}"
+    return UsageFault(told, place=str(folder), mend=mend)
 
 
 def ensure_running(
@@ -211,11 +211,16 @@ def _starting(state: Path) -> Iterator[None]:
 
 
 def running_pid(state: Path) -> int | None:
-    """The process id of the server that holds this state, None when none does."""
+    """The process id of the server that holds this state, None when none does.
+
+    Raises Denied for the state of another user, UsageFault for what is no folder.
+    """
     try:
         handle = os.open(state / "daemon.pid", os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
+    except OSError as fault:
+        raise _unusable(state, fault) from None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

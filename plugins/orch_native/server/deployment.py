@@ -171,6 +171,18 @@ def judge(view: ServiceView, now: float, step: Step) -> dict[int, Verdict]:
     return verdicts
 
 
+def told_of(failed: Mapping[str, str]) -> str:
+    """Which replicas failed and why, each reason once."""
+    alike: dict[str, list[str]] = {}
+    for id_, why in sorted(failed.items()):
+        alike.setdefault(why, []).append(id_)
+    parts = []
+    for why, (first, *others) in alike.items():
+        likewise = f" (and so did {', '.join(others)})" if others else ""
+        parts.append(f"{first} {why}{likewise}")
+    return "; ".join(parts)
+
+
 def _watched(view: ServiceView, deployment: Deployment) -> bool:
     """A first start that was found failed may still recover; what else has ended has ended."""
     return (
@@ -201,7 +213,7 @@ def _fail(
     now: float,
     step: Step,
 ) -> None:
-    reason = "; ".join(f"{id_} {why}" for id_, why in sorted(failed.items()))
+    reason = told_of(failed)
     ended = replace(deployment, reason=reason, failed=tuple(sorted(failed)), ended=now)
     if deployment.phase is RolloutPhase.ROLLING_BACK:
         reason = f"{deployment.reason}; and the rollback failed: {reason}"
@@ -244,7 +256,7 @@ def _finish(
     if excess:
         if deployment.phase is RolloutPhase.FAILED:
             return
-        reason = "; ".join(f"{id_} {why}" for id_, why in sorted(failed.items()))
+        reason = told_of(failed)
         message = "went on in spite of failures, as `failure_action: continue` asks"
         ended = replace(deployment, phase=RolloutPhase.FAILED, reason=reason, message=message)
         step.add(Tell("failed", f"{deployment.cause}: {reason}"))

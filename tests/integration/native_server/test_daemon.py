@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from orch.errors import Locked, OrchError, UsageFault
+from orch.errors import Denied, Locked, OrchError, UsageFault
 from orch.types import Instance
 from orch_native import daemon
 from orch_native.api import RolloutPhase
@@ -306,3 +306,20 @@ def test_kill_at_any_moment_loses_nothing_accepted_and_doubles_nothing(state: Pa
         client.delete_resource(SHOP, "service", "web")
         assert follow(client) is RolloutPhase.GONE
     assert running("44") == []
+
+
+def test_a_state_that_is_not_ours_or_no_folder_is_told_with_a_way_out(tmp_path: Path) -> None:
+    plain = tmp_path / "file"
+    plain.write_text("")
+    with pytest.raises(UsageFault, match=r"can't be a state folder.*ORCH_STATE"):
+        daemon.ensure_running(plain)
+    if os.geteuid() != 0:
+        pytest.skip("only root can leave a folder to another user")
+    state = tmp_path / "theirs"
+    state.mkdir(mode=0o700)
+    os.seteuid(65534)
+    try:
+        with pytest.raises(Denied, match=r"another user.*ORCH_STATE"):
+            daemon.ensure_running(state)
+    finally:
+        os.seteuid(0)

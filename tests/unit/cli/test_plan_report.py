@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from orch.cli.render import machine
 from orch.cli.render.markdown import to_markdown
+from orch.cli.render.outcome import outcome_report
 from orch.cli.render.page import to_html
 from orch.cli.render.plain import to_text
 from orch.cli.render.plan import changes_report, plan_report
-from orch.types import Action, Change, Instance, Op, Operation, Plan
+from orch.types import Action, Change, Instance, Op, Operation, Outcome, Plan, Verdict
 
 INSTANCE = Instance("native", "default", "shop")
 
@@ -103,3 +105,42 @@ def test_machine_form_keeps_null_apart_from_missing() -> None:
     shape = machine.plan(plan(update(Change(Op.ADD, ("a",), None, None))))
     change = json.loads(json.dumps(shape))["actions"][0]["changes"][0]
     assert change == {"op": "add", "path": "a", "new": None, "drift": False}
+
+
+def test_a_new_object_shows_what_was_written_and_counts_the_rest() -> None:
+    pace = {"parallelism": 1, "delay": "0s", "monitor": "5s"}
+    body = {
+        "image": "a:1",
+        "init": False,
+        "tty": False,
+        "ports": [{"target": 80, "protocol": "tcp"}],
+        "deploy": {"mode": "replicated", "replicas": 2, "update_config": pace},
+    }
+    made = Action(Operation.CREATE, "service/a", "service", "a", "it is not there", body=body)
+    said = {"image": "a:1", "ports": [{"target": 80}], "deploy": {"replicas": 2}}
+    document = {"services": {"a": said}}
+    told = to_text(plan_report(replace(plan(made), document=document)))
+    assert "+ image: a:1" in told
+    assert '+ ports: [{"target": 80}]' in told
+    assert '+ deploy: {"replicas": 2}' in told
+    assert "init" not in told
+    assert "… 2 fields more by default" in told
+    assert "+ init: false" in text(made)
+
+
+def test_a_new_object_in_a_platforms_own_words_is_shown_whole() -> None:
+    body = {"kind": "Deployment", "spec": {"replicas": 2}}
+    made = Action(Operation.CREATE, "service/a", "service", "a", "it is not there", body=body)
+    document = {"services": {"a": {"image": "a:1"}}}
+    told = to_text(plan_report(replace(plan(made), document=document)))
+    assert "+ kind: Deployment" in told
+    assert "by default" not in told
+
+
+def test_a_failure_is_told_once_with_what_stands_beside_it() -> None:
+    why = "a-0 crashed 3 times: exit code 3"
+    message = f"service/a: {why}; nothing was completed, not started: service/b"
+    end = Outcome(Verdict.FAILED, 1, failed={"service/a": why}, message=message)
+    told = to_text(outcome_report(end, INSTANCE, {}, None))
+    assert told.count(why) == 1
+    assert "failed, revision 1; nothing was completed, not started: service/b" in told

@@ -376,3 +376,12 @@ def test_a_failed_job_is_retried_by_one_new_run(plane: Plane) -> None:
     plane.run(5)
     uid = plane.controller._world.uids[Key(SHOP, "job", "prepare")]
     assert max(plane.controller._world.runs[uid]) == 2
+
+
+def test_replicas_that_fail_alike_share_one_reason(plane: Plane) -> None:
+    body = service("never-ready", replicas=3, deploy=paced(progress_deadline="9s"))
+    plane.put("web", body)
+    plane.run(12)
+    reason = plane.rollout().reason
+    assert reason.count("was not healthy within 9 s") == 1
+    assert all(alloc.id in reason for alloc in plane.allocs())

@@ -53,9 +53,17 @@ def _log(row: LogLine) -> tuple[Span, ...]:
 
 def _tail(outcome: Outcome) -> str:
     revision = f", revision {outcome.revision}" if outcome.revision else ""
-    told = outcome.message if outcome.verdict is not Verdict.DONE else ""
+    told = _beside_failures(outcome) if outcome.verdict is not Verdict.DONE else ""
     message = f"; {printable(told)}" if told else ""
     return f"{revision}{message}"
+
+
+def _beside_failures(outcome: Outcome) -> str:
+    """The message without the reasons of failures, which stand above it."""
+    told = outcome.message
+    for id_, reason in outcome.failed.items():
+        told = told.removeprefix(f"{id_}: {reason}").removeprefix("; ")
+    return told
 
 
 def _addresses(report: Report, status: Status | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orch.cli.render.report import Report, Span, line, printable
 from orch.cli.render.values import is_text_block, text_diff, told
@@ -43,7 +43,7 @@ def plan_report(plan: Plan, *, unchanged: bool = False) -> Report:
     report.line(Span(f"{plan.instance.name}", "strong"), f" on {_where(plan)}{_revision(plan)}")
     for action in plan.actions:
         if unchanged or action.operation is not Operation.NOOP:
-            report.lines(_action(action), code=True)
+            report.lines(_action(action, plan), code=True)
     for warning in plan.warnings:
         report.line(Span("warning: ", "warn"), printable(str(warning)))
     for note in plan.notes:
@@ -56,7 +56,7 @@ def changes_report(plan: Plan) -> Report:
     """The changed fields alone."""
     report = Report(f"Changes for {plan.instance}")
     for action in plan.pending:
-        report.lines(_action(action), code=True)
+        report.lines(_action(action, plan), code=True)
     report.line(*_summary(plan))
     return report
 
@@ -89,14 +89,14 @@ def _revision(plan: Plan) -> str:
     return f", first revision ({plan.revision})"
 
 
-def _action(action: Action) -> list[Line]:
+def _action(action: Action, plan: Plan) -> list[Line]:
     header = _header(action.operation, action.id, action.reason)
     if action.name and action.name != action.id.rpartition("/")[2]:
         header = (*header, Span(f" as {action.name}", "dim"))
     if action.destroys_data:
         header = (*header, Span("  DESTROYS DATA", "grave"))
     if action.operation is Operation.CREATE and not action.changes:
-        return [header, *_created(action.body or {})]
+        return [header, *_created(action.body or {}, _said(action, plan.document))]
     return [header, *_changes(action.changes)]
 
 
@@ -106,15 +106,38 @@ def _header(operation: Operation, id_: str, reason: str) -> Line:
     return line(Span(f"{sign} {operation.value} ", style), Span(id_, "strong"), told_reason)
 
 
-def _created(body: Mapping[str, object]) -> list[Line]:
+def _said(action: Action, document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the author wrote of a new object, empty where its body has other words for that."""
+    section = document.get(f"{action.kind}s")
+    name = action.id.partition("/")[2]
+    said = section.get(name) if isinstance(section, dict) else None
+    return said if isinstance(said, dict) and said.keys() <= (action.body or {}).keys() else {}
+
+
+def _created(body: Mapping[str, Any], said: Mapping[str, Any]) -> list[Line]:
+    """The fields of a new object: those that the author wrote, the rest counted."""
+    chosen = _as_said(body, said) if said else body
     rows = [
         line("    ", Span("+ ", "add"), f"{printable(key)}: ", told(value))
-        for key, value in body.items()
+        for key, value in chosen.items()
     ]
     hidden = len(rows) - _NEW_FIELDS
     if hidden > 1:
         rows[_NEW_FIELDS:] = [line(Span(f"    … and {hidden} more fields", "dim"))]
+    if rest := len(body) - len(chosen):
+        what = "1 field" if rest == 1 else f"{rest} fields"
+        rows.append(line(Span(f"    … {what} more by default; see orch compile", "dim")))
     return rows
+
+
+def _as_said(value: Any, said: Any) -> Any:
+    """The part of a value that was said, in the words of the value."""
+    if isinstance(value, dict) and isinstance(said, dict) and said:
+        return {key: _as_said(value[key], said[key]) for key in said if key in value}
+    if isinstance(value, list | tuple) and isinstance(said, list | tuple):
+        same = len(value) == len(said)
+        return [_as_said(*pair) for pair in zip(value, said, strict=True)] if same else value
+    return value
 
 
 def _changes(changes: Iterable[Change]) -> list[Line]:
