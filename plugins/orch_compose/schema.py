@@ -34,6 +34,7 @@ from orch_compose.schema_parts import (
     ULIMITS,
     WATCH,
     matching,
+    of_orch,
     word,
 )
 from orch_compose.shape import Either, Keys, Many, Named, Shape
@@ -172,7 +173,11 @@ _RENAMED = {
 SERVICE = Keys(
     "a service",
     SERVICE_FIELDS,
-    elsewhere={**{key: f"move {key} under deploy:" for key in _OF_DEPLOY}, **_RENAMED},
+    elsewhere={
+        **{key: f"move {key} under deploy:" for key in _OF_DEPLOY},
+        **_RENAMED,
+        **of_orch("autoscale", "formerly", "overrides", "probes", "sidecars"),
+    },
 )
 
 EXTERNAL = Either(FLAG, keys=Keys("external", {"name": TEXT}))
@@ -281,5 +286,6 @@ COMPOSE = Keys(
     elsewhere={
         key: f"move {key} under one of the services:"
         for key in ("image", "ports", "environment", "build", "command", "depends_on", "restart")
-    },
+    }
+    | of_orch("environments", "fidelity", "jobs", "labels", "policies", "registries", "routes"),
 )

@@ -19,6 +19,12 @@ def _text(value: Any) -> str:
     return value
 
 
+def of_orch(*keys: str) -> dict[str, str]:
+    """Keys that orch/v1 has in the same place and Compose has not: the file is taken for it."""
+    mend = "if this file is an orch spec, begin it with apiVersion: orch/v1"
+    return dict.fromkeys(keys, mend)
+
+
 def word(*words: str) -> Scalar:
     """One of a few words."""
     shown = " or ".join(words)
@@ -185,7 +191,8 @@ DEPLOY = Keys(
     elsewhere={
         key: f"move {key} one level up, to the service"
         for key in ("restart", "image", "ports", "environment", "volumes", "networks", "command")
-    },
+    }
+    | of_orch("disruption", "on_partition", "ordered", "priority"),
 )
 
 HEALTHCHECK = Keys(
