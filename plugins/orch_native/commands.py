@@ -8,18 +8,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orch.cli.command import Verb
-from orch.cli.options import (
-    SpecChoice,
-    TargetChoice,
-    output_options,
-    spec_options,
-    target_options,
-)
+from orch.cli.options import output_options, spec_options, target_options
 from orch.errors import UsageFault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from orch.cli.choices import SpecChoice, TargetChoice
     from orch.cli.render.report import Report
     from orch.cli.root import Settings
 

@@ -19,8 +19,8 @@ from orch.errors import OrchError, UsageFault
 from orch.types import Outcome, Verdict
 
 if TYPE_CHECKING:
+    from orch.cli.choices import RolloutChoice
     from orch.cli.connect import Connection
-    from orch.cli.options import RolloutChoice
     from orch.cli.render.progress import View
     from orch.types import Event, Plan, Status
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from orch.apply.session import Session
     from orch.backend.contract import Backend
-    from orch.cli.options import SpecChoice, TargetChoice
+    from orch.cli.choices import SpecChoice, TargetChoice
     from orch.cli.render.out import Out
     from orch.cli.targets import Target
     from orch.load.source import Loaded

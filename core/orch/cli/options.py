@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from orch.cli.choices import RolloutChoice, SpecChoice, TargetChoice
 from orch.cli.command import option
 from orch.cli.complete import complete_backends, complete_targets
 from orch.cli.render.out import FORMS
@@ -20,41 +20,6 @@ if TYPE_CHECKING:
 
 SPEC, TARGET, OUTPUT, ROLLOUT = "Spec", "Target", "Output", "Rollout"
 FILE = click.Path(dir_okay=False, path_type=Path)
-
-
-@dataclass(frozen=True, slots=True)
-class SpecChoice:
-    """Which spec, and what fills its variables."""
-
-    files: tuple[Path, ...] = ()
-    format: str | None = None
-    environment: str | None = None
-    profiles: tuple[str, ...] = ()
-    settings: tuple[tuple[str, str], ...] = ()
-    env_files: tuple[Path, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class TargetChoice:
-    """Which target, and under which name the application is there."""
-
-    backend: str | None = None
-    target: str | None = None
-    namespace: str | None = None
-    name: str | None = None
-    options: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class RolloutChoice:
-    """How far a deploy goes, and how long it may take; times are seconds."""
-
-    timeout: float | None = None
-    wait: bool = True
-    rollback: bool = True
-    lock_wait: float = 0.0
-    concurrency: int = 8
-    yes: bool = False
 
 
 class Pair(click.ParamType[tuple[str, str]]):

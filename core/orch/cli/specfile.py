@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from orch.backend.contract import Reader
-    from orch.cli.options import SpecChoice
+    from orch.cli.choices import SpecChoice
     from orch.cli.render.out import Out
     from orch.load.source import Loaded, Source
 

@@ -13,7 +13,7 @@ from orch.frozen import EMPTY
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from orch.cli.options import TargetChoice
+    from orch.cli.choices import TargetChoice
 
 FILE = "targets.yaml"
 KEYS = ("backend", "namespace", "options")

@@ -12,12 +12,12 @@ from typing import Any
 import yaml_rs
 
 from orch.errors import InvalidSpec, UsageFault
+from orch.load.mergekeys import MERGE_KEY, merged
 from orch.types import Diagnostic, Place
 
 MAX_BYTES = 32 << 20
 """The largest file that is read: 30,000 services of 50 settings each need about as much."""
 STDIN = Path("-")
-MERGE_KEY = "<<"
 _ALIASES = yaml_rs.AliasLimits(max_total_replayed_events=1_000_000, max_replay_stack_depth=64)
 _AT = re.compile(r"YAML parse error at line (\d+), column (\d+)")
 # Where yaml_rs departs from the core schema of YAML 1.2: it takes `1_0`, `0b1`, `0X1` and `-0x1`
@@ -164,7 +164,7 @@ def _yaml(text: str, name: str) -> list[Any]:
     documents = [document for document in documents if document is not None]
     if MERGE_KEY not in text:
         return documents
-    return [_merged(document, name) for document in documents]
+    return [merged(document, name) for document in documents]
 
 
 def _is_one_list(text: str) -> bool:
@@ -233,29 +233,6 @@ def _duplicates(text: str, name: str) -> list[Diagnostic]:
         )
         for path, place, first in duplicate_keys(text, name)
     ]
-
-
-def _merged(value: Any, name: str) -> Any:
-    """Resolve `<<`: keys written beside it win, then the earlier of the mappings it names."""
-    if isinstance(value, list):
-        return [_merged(item, name) for item in value]
-    if not isinstance(value, dict):
-        return value
-    own = {key: _merged(item, name) for key, item in value.items()}
-    if MERGE_KEY not in own:
-        return own
-    sources = own.pop(MERGE_KEY)
-    return merge_below(own, sources if isinstance(sources, list) else [sources], name)
-
-
-def merge_below(own: dict[Any, Any], sources: list[Any], name: str) -> dict[Any, Any]:
-    """A mapping with those that its merge key names put below it. Raises InvalidSpec."""
-    below: dict[Any, Any] = {}
-    for source in reversed(sources):
-        if not isinstance(source, dict):
-            raise _invalid(name, "`<<` names something that is no mapping", "name a mapping")
-        below.update(source)
-    return {**below, **own}
 
 
 def _invalid(name: str, fault: str, mend: str) -> InvalidSpec:

@@ -14,6 +14,7 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from orch.errors import InvalidSpec
+from orch.load.mergekeys import MERGE_KEY, merge_below
 from orch.load.scalars import scalar_of
 from orch.types import Diagnostic, Place
 
@@ -235,8 +236,6 @@ class _Construction:
         return [self.value(item) for item in node.value]
 
     def _mapping(self, node: Node) -> dict[Any, Any]:
-        from orch.load.files import MERGE_KEY, merge_below
-
         own: dict[Any, Any] = {}
         for key, value in node.value:
             place = _place_of(key, self._name)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from orch.cli.choices import SpecChoice, TargetChoice
 from orch.cli.connect import instance_of
-from orch.cli.options import SpecChoice, TargetChoice
 from orch.cli.targets import choose, read_targets
 from orch.errors import UsageFault
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from orch.cli.choices import RolloutChoice, TargetChoice
 from orch.cli.command import option, verb
-from orch.cli.options import RolloutChoice, TargetChoice, output_options, rollout_options
+from orch.cli.options import output_options, rollout_options
 
 if TYPE_CHECKING:
     from orch.cli.root import Settings

@@ -7,21 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from orch.cli.command import option, verb
-from orch.cli.options import (
-    OUTPUT,
-    SpecChoice,
-    TargetChoice,
-    level_options,
-    output_options,
-    spec_options,
-    target_options,
-)
+from orch.cli.options import OUTPUT, level_options, output_options, spec_options, target_options
 from orch.cli.render import machine
 from orch.cli.render.ledger import add_ledger, rows_of, tally
 from orch.cli.render.out import yaml_text
 from orch.cli.render.report import Report, Span, line
 
 if TYPE_CHECKING:
+    from orch.cli.choices import SpecChoice, TargetChoice
     from orch.cli.render.report import Line
     from orch.cli.root import Settings
     from orch.types import LedgerEntry, Manifest

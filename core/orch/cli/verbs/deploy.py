@@ -9,9 +9,6 @@ import click
 from orch.cli.command import option, verb
 from orch.cli.complete import complete_units
 from orch.cli.options import (
-    RolloutChoice,
-    SpecChoice,
-    TargetChoice,
     level_options,
     output_options,
     rollout_options,
@@ -21,6 +18,7 @@ from orch.cli.options import (
 
 if TYPE_CHECKING:
     from orch.apply.session import Planned
+    from orch.cli.choices import RolloutChoice, SpecChoice, TargetChoice
     from orch.cli.connect import Connection
     from orch.cli.root import Settings
 

@@ -9,13 +9,7 @@ import click
 from orch.cli import exits
 from orch.cli.command import option, verb
 from orch.cli.faults import Exit
-from orch.cli.options import (
-    SpecChoice,
-    TargetChoice,
-    output_options,
-    spec_options,
-    target_options,
-)
+from orch.cli.options import output_options, spec_options, target_options
 from orch.cli.render import machine
 from orch.errors import UsageFault
 from orch.types import Operation
@@ -23,6 +17,7 @@ from orch.types import Operation
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from orch.cli.choices import SpecChoice, TargetChoice
     from orch.cli.connect import Connection
     from orch.cli.root import Settings
     from orch.types import Change, Release

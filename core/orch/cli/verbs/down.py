@@ -7,17 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from orch.cli.command import option, verb
-from orch.cli.options import (
-    RolloutChoice,
-    SpecChoice,
-    TargetChoice,
-    output_options,
-    rollout_options,
-    spec_options,
-    target_options,
-)
+from orch.cli.options import output_options, rollout_options, spec_options, target_options
 
 if TYPE_CHECKING:
+    from orch.cli.choices import RolloutChoice, SpecChoice, TargetChoice
     from orch.cli.root import Settings
 
 

@@ -9,17 +9,12 @@ import click
 from orch.cli import exits
 from orch.cli.command import verb
 from orch.cli.faults import Exit
-from orch.cli.options import (
-    SpecChoice,
-    TargetChoice,
-    output_options,
-    spec_options,
-    target_options,
-)
+from orch.cli.options import output_options, spec_options, target_options
 from orch.cli.render import machine
 from orch.cli.render.status import drift_report
 
 if TYPE_CHECKING:
+    from orch.cli.choices import SpecChoice, TargetChoice
     from orch.cli.root import Settings
 
 

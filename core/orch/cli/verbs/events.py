@@ -9,20 +9,14 @@ import click
 from orch.cli import exits
 from orch.cli.command import option, verb
 from orch.cli.faults import Exit
-from orch.cli.options import (
-    Moment,
-    SpecChoice,
-    TargetChoice,
-    output_options,
-    spec_options,
-    target_options,
-)
+from orch.cli.options import Moment, output_options, spec_options, target_options
 from orch.cli.render import machine
 from orch.cli.render.progress import event_text
 from orch.cli.render.values import clock
 from orch.errors import UsageFault
 
 if TYPE_CHECKING:
+    from orch.cli.choices import SpecChoice, TargetChoice
     from orch.cli.root import Settings
 
 

@@ -9,10 +9,11 @@ import click
 
 from orch.cli.command import option, verb
 from orch.cli.complete import complete_services
-from orch.cli.options import SpecChoice, TargetChoice, spec_options, target_options
+from orch.cli.options import spec_options, target_options
 from orch.errors import UsageFault
 
 if TYPE_CHECKING:
+    from orch.cli.choices import SpecChoice, TargetChoice
     from orch.cli.connect import Connection
     from orch.cli.root import Settings
     from orch.types import Replica

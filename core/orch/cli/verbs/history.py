@@ -7,17 +7,12 @@ from typing import TYPE_CHECKING
 import click
 
 from orch.cli.command import verb
-from orch.cli.options import (
-    SpecChoice,
-    TargetChoice,
-    output_options,
-    spec_options,
-    target_options,
-)
+from orch.cli.options import output_options, spec_options, target_options
 from orch.cli.render import machine
 from orch.cli.render.status import history_report
 
 if TYPE_CHECKING:
+    from orch.cli.choices import SpecChoice, TargetChoice
     from orch.cli.root import Settings
 
 

@@ -10,20 +10,13 @@ from orch.cli import exits
 from orch.cli.command import option, verb
 from orch.cli.complete import complete_units
 from orch.cli.faults import Exit
-from orch.cli.options import (
-    OUTPUT,
-    Moment,
-    SpecChoice,
-    TargetChoice,
-    output_options,
-    spec_options,
-    target_options,
-)
+from orch.cli.options import OUTPUT, Moment, output_options, spec_options, target_options
 from orch.cli.render import machine
 from orch.cli.render.logs import LogPrinter
 
 if TYPE_CHECKING:
     from orch.backend.contract import SupportsLogs
+    from orch.cli.choices import SpecChoice, TargetChoice
     from orch.cli.connect import Connection
     from orch.cli.root import Settings
 

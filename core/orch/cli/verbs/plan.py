@@ -11,20 +11,13 @@ from orch.cli import exits
 from orch.cli.command import option, verb
 from orch.cli.complete import complete_units
 from orch.cli.faults import Exit
-from orch.cli.options import (
-    OUTPUT,
-    SpecChoice,
-    TargetChoice,
-    level_options,
-    output_options,
-    spec_options,
-    target_options,
-)
+from orch.cli.options import OUTPUT, level_options, output_options, spec_options, target_options
 from orch.cli.render import machine
 from orch.cli.render.ledger import add_ledger, rows_of
 from orch.cli.render.plan import plan_report
 
 if TYPE_CHECKING:
+    from orch.cli.choices import SpecChoice, TargetChoice
     from orch.cli.render.report import Report
     from orch.cli.root import Settings
 

@@ -8,17 +8,12 @@ import click
 
 from orch.cli.command import verb
 from orch.cli.complete import complete_units
-from orch.cli.options import (
-    SpecChoice,
-    TargetChoice,
-    output_options,
-    spec_options,
-    target_options,
-)
+from orch.cli.options import output_options, spec_options, target_options
 from orch.cli.render import machine
 from orch.cli.render.status import replicas_report
 
 if TYPE_CHECKING:
+    from orch.cli.choices import SpecChoice, TargetChoice
     from orch.cli.root import Settings
 
 

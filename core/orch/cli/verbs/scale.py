@@ -8,18 +8,11 @@ import click
 
 from orch.cli.command import verb
 from orch.cli.complete import complete_services
-from orch.cli.options import (
-    RolloutChoice,
-    SpecChoice,
-    TargetChoice,
-    output_options,
-    rollout_options,
-    spec_options,
-    target_options,
-)
+from orch.cli.options import output_options, rollout_options, spec_options, target_options
 from orch.errors import UsageFault
 
 if TYPE_CHECKING:
+    from orch.cli.choices import RolloutChoice, SpecChoice, TargetChoice
     from orch.cli.root import Settings
 
 

@@ -8,20 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from orch.cli.command import option, verb
-from orch.cli.options import (
-    Seconds,
-    SpecChoice,
-    TargetChoice,
-    output_options,
-    spec_options,
-    target_options,
-)
+from orch.cli.options import Seconds, output_options, spec_options, target_options
 from orch.cli.render.status import usage_report
 from orch.errors import UsageFault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from orch.cli.choices import SpecChoice, TargetChoice
     from orch.cli.connect import Connection
     from orch.cli.root import Settings
     from orch.types import Status

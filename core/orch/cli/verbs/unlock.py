@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from orch.cli.command import verb
-from orch.cli.options import SpecChoice, TargetChoice, spec_options, target_options
+from orch.cli.options import spec_options, target_options
 
 if TYPE_CHECKING:
+    from orch.cli.choices import SpecChoice, TargetChoice
     from orch.cli.root import Settings
 
 

@@ -9,7 +9,7 @@ import click
 from orch.cli import exits
 from orch.cli.command import verb
 from orch.cli.faults import Exit
-from orch.cli.options import SpecChoice, output_options, spec_options
+from orch.cli.options import output_options, spec_options
 from orch.cli.render import machine
 from orch.cli.render.diagnostics import diagnostics_report
 from orch.cli.render.report import Report, Span
@@ -19,6 +19,7 @@ from orch.errors import InvalidSpec
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from orch.cli.choices import SpecChoice
     from orch.cli.render.shapes import ValidateShape
     from orch.cli.root import Settings
     from orch.load.source import Loaded

@@ -8,19 +8,13 @@ import click
 
 from orch.cli.command import option, verb
 from orch.cli.complete import complete_units
-from orch.cli.options import (
-    Seconds,
-    SpecChoice,
-    TargetChoice,
-    output_options,
-    spec_options,
-    target_options,
-)
+from orch.cli.options import Seconds, output_options, spec_options, target_options
 from orch.cli.render import machine
 from orch.cli.render.progress import view_for
 from orch.cli.render.status import status_report
 
 if TYPE_CHECKING:
+    from orch.cli.choices import SpecChoice, TargetChoice
     from orch.cli.root import Settings
 
 
