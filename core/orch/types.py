@@ -169,7 +169,8 @@ class Resource:
     `orch.compile.tokens`, and `secrets` names those that occur. `sends` names those whose value
     goes out with the object; when empty, an object that is no rollout sends all its `secrets`.
     `rollout` says that its health must be watched after a change; `stateful` that deleting it
-    destroys data. A rollout's id ends in the true name of its service or job.
+    destroys data. A rollout's id ends in the true name of its service or job. `formerly` is the id
+    that it had before a rename; core fills it in.
     """
 
     id: str
@@ -181,6 +182,7 @@ class Resource:
     stateful: bool = False
     secrets: tuple[str, ...] = ()
     sends: tuple[str, ...] = ()
+    formerly: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +299,8 @@ class Operation(StrEnum):
 class Action:
     """One step of a plan. `after` lists what must hold first; its ids are resource ids.
 
+    An update whose `before` has another id renames that object to this one, and changes it.
+
     `fingerprint` covers the owned fields that the step rests on, so that an object that moved
     is noticed. `sends` names the secrets whose values the step sends; `secrets` holds those
     values, is filled just before the step and is in no repr, plan file or log.
@@ -319,6 +323,11 @@ class Action:
     stateful: bool = False
     sends: tuple[str, ...] = ()
     secrets: Mapping[str, str] = field(default=EMPTY, repr=False, compare=False)
+
+    @property
+    def formerly(self) -> str:
+        """The id that the object has until this step renames it, empty when it keeps its own."""
+        return self.before.id if self.before and self.before.id != self.id else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,10 +123,14 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """A resource to be written. `expect_version` is None for any, empty for "must not exist"."""
+    """A resource to be written. `expect_version` is None for any, empty for "must not exist".
+
+    `formerly` is the name of a service or job that becomes this one, with all that it has.
+    """
 
     body: dict[str, Any]
     revision: int = 0
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
     expect_version: str | None = None
     as_applied: bool = True
+    formerly: str = ""

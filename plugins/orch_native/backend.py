@@ -151,6 +151,7 @@ class NativeBackend:
                 revision=action.revision,
                 secrets=dict(action.secrets) if action.kind == "secret" else {},
                 expect_version=expected,
+                formerly=action.before.name if action.before and action.formerly else "",
             )
         except Conflict:
             if not self._done_already(instance, action, body):

@@ -135,11 +135,6 @@ _PLACEMENT: Rules = {
 EVERY_POD: Rules = {
     **EVERY_CONTAINER,
     "credential_spec": _lost("group-managed service accounts exist on Windows alone", "remove it"),
-    "formerly": _lost(
-        "the renamed one starts anew, and the earlier one is removed after it",
-        "name its volumes, so that both mean the same",
-        _AVAILABILITY,
-    ),
 }
 _NO_EVICTION = _lost("whatever fits is started, and nothing is evicted for it", "", _AVAILABILITY)
 EVERY_SERVICE: Rules = {
@@ -303,7 +298,7 @@ FEATURES = frozenset(
     {
         "canary", "cron", "drift", "events", "exec", "global", "jobs", "logs", "metrics",
         "per-replica-volumes",
-        "placement", "processes", "published-ports", "restart", "rollback", "routes",
+        "placement", "processes", "published-ports", "rename", "restart", "rollback", "routes",
         "scale", "secret-variables", "secret-versions", "sidecars", "volumes", "why",
     }
 )  # fmt: skip

@@ -106,13 +106,15 @@ class NativeClient:
         secrets: Mapping[str, str] = EMPTY,
         expect_version: str | None = None,
         as_applied: bool = True,
+        formerly: str = "",
     ) -> StoredResource:
         """Create or change a resource; the same body again changes nothing.
 
         `secrets` holds values by name, beside the body. `expect_version` None takes whatever is
         there, empty means that it must not exist. With `as_applied=False` the change counts as
-        made by somebody else, which a later plan shows as drift. Raises Conflict when the
-        version moved, UsageFault for a body that is not valid.
+        made by somebody else, which a later plan shows as drift. `formerly` is the name of a
+        service or job that becomes this one. Raises Conflict when the version moved, UsageFault
+        for a body that is not valid.
         """
         put = {
             "body": body,
@@ -120,6 +122,7 @@ class NativeClient:
             "secrets": dict(secrets),
             "expect_version": expect_version,
             "as_applied": as_applied,
+            "formerly": formerly,
         }
         return StoredResource(**self._send("PUT", _resource(instance, kind, name), put))
 
@@ -172,9 +175,9 @@ class NativeClient:
         for row in self._stream(f"{_app(instance)}/rollout", params):
             yield _rollout(row)
 
-    def refusals(self, instance: Instance, kind: str, name: str, body: Mapping[str, Any]) -> list[
-        Refusal
-    ]:
+    def refusals(
+        self, instance: Instance, kind: str, name: str, body: Mapping[str, Any]
+    ) -> list[Refusal]:
         """What of a service or job can't be run on any node now, each with its reason."""
         asked = {"kind": kind, "name": name, "body": body}
         found = self._send("POST", f"{_app(instance)}/refusals", asked)
@@ -186,9 +189,7 @@ class NativeClient:
         """Services and jobs, their replicas and health."""
         found = self._get(f"{_app(instance)}/status")
         services = tuple(_service_status(row) for row in found["services"])
-        return Status(
-            instance.name, instance.target, found["revision"], found["healthy"], services
-        )
+        return Status(instance.name, instance.target, found["revision"], found["healthy"], services)
 
     def stats(self, instance: Instance) -> dict[str, dict[str, float]]:
         """Cpu (cores) and memory (bytes) by replica id."""
@@ -333,9 +334,10 @@ class NativeClient:
         import httpx
 
         endless = httpx.Timeout(30.0, read=None)
-        with _translated(self.socket), self._http.stream(
-            "GET", path, params=params, timeout=endless
-        ) as answer:
+        with (
+            _translated(self.socket),
+            self._http.stream("GET", path, params=params, timeout=endless) as answer,
+        ):
             if answer.is_error:
                 answer.read()
                 _raise_for(answer)

@@ -57,17 +57,23 @@ def steps_back(
     for action in plan_actions:
         if action.id not in touched:
             continue
-        item, live = items.get(action.id), snapshot.objects.get(action.id)
+        live = snapshot.objects.get(action.id) or snapshot.objects.get(action.formerly)
+        item = items.get(action.formerly or action.id)
         why_not = _irreversible(action, item, live, demands, lost)
         step = None if why_not else _step_back(action, item, live, good.number)
         if why_not:
             kept.append(f"{action.id} ({why_not})")
         if step is not None:
             actions.append(replace(step, instance=instance, revision=revision))
-    self_restored = {a.id for a in actions if a.id in result.self_restored and a.body is not None}
+    restored = {*result.self_restored, *_former_ids(plan_actions, result.self_restored)}
+    self_restored = {a.id for a in actions if a.id in restored and a.body is not None}
     unwatched = [replace(a, rollout=a.rollout and a.id not in self_restored) for a in actions]
     names = tuple(name_of(a) for a in actions if a.id in self_restored)
     return Return(in_order(_among(unwatched)), names, tuple(kept))
+
+
+def _former_ids(actions: Sequence[Action], ids: Collection[str]) -> set[str]:
+    return {action.formerly for action in actions if action.id in ids and action.formerly}
 
 
 def _irreversible(
@@ -117,7 +123,8 @@ def _step_back(
 ) -> Action | None:
     if item is None:
         return _removal(action, live) if live is not None else None
-    anew = action.operation is Operation.REPLACE or (live is not None and live.name != item.name)
+    moved = live is not None and live.name != item.name and not action.formerly
+    anew = action.operation is Operation.REPLACE or moved
     return Action(
         Operation.CREATE if live is None else Operation.REPLACE if anew else Operation.UPDATE,
         item.id,

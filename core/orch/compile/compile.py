@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from orch.errors import InvalidSpec, OrchError
 from orch.types import Diagnostic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from orch.backend.contract import Backend
     from orch.spec.application import Application
@@ -38,7 +39,23 @@ def compile_app(backend: Backend, app: Application) -> Manifest:
             f"the backend {backend.name!r} compiled {app.name!r} wrongly: {fault}",
             mend="this is a fault of the plugin: report it to its authors",
         )
-    return manifest
+    return _with_former_names(manifest, app)
+
+
+def _with_former_names(manifest: Manifest, app: Application) -> Manifest:
+    """Tell of each service and job that is `formerly` another one which that was."""
+    units = {**app.services, **app.jobs}
+    former = {name: unit.formerly for name, unit in units.items() if unit.formerly}
+    if not former:
+        return manifest
+    return replace(manifest, resources=tuple(_renamed(r, former) for r in manifest.resources))
+
+
+def _renamed(resource: Resource, former: Mapping[str, str]) -> Resource:
+    prefix, _, name = resource.id.partition("/")
+    if not resource.rollout or name not in former:
+        return resource
+    return replace(resource, formerly=f"{prefix}/{former[name]}")
 
 
 def _collisions(manifest: Manifest) -> Iterator[Diagnostic]:

@@ -58,7 +58,10 @@ def make_plan(
     if only:
         actions = narrowed(actions, only, basis.inventory)
         document = merged_document(document, last.document if last else {}, actions, only)
-    actions += orphans(manifest, basis, prune=prune and not only, destroy=destroy_volumes)
+    renamed = {action.formerly for action in actions}
+    wanted = renamed | {resource.id for resource in manifest.resources}
+    running = {resource.kind for resource in manifest.resources if resource.rollout}
+    actions += orphans(wanted, running, basis, prune=prune and not only, destroy=destroy_volumes)
     base = last.number if last else 0
     return finished(
         Plan(
@@ -77,10 +80,10 @@ def make_plan(
     )
 
 
-def orphans(manifest: Manifest, basis: Basis, *, prune: bool, destroy: bool) -> list[Action]:
-    """Steps for what is ours and in the manifest no more."""
-    wanted = {resource.id for resource in manifest.resources}
-    running = {resource.kind for resource in manifest.resources if resource.rollout}
+def orphans(
+    wanted: Collection[str], running: Collection[str], basis: Basis, *, prune: bool, destroy: bool
+) -> list[Action]:
+    """Steps for what is ours and wanted no more; `running` are the kinds that are rollouts."""
     found = [
         orphan_step(live, basis, prune=prune, destroy=destroy, runs=live.kind in running)
         for id_, live in basis.snapshot.objects.items()

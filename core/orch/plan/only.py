@@ -76,7 +76,7 @@ def _needs(action: Action, by_id: Mapping[str, Action]) -> Iterator[Action]:
 def _left_alone(action: Action, inventory: Mapping[str, InventoryItem]) -> Action | None:
     if action.operation is Operation.NOOP:
         return action
-    if action.before is None or action.operation is Operation.ADOPT:
+    if action.before is None or action.formerly or action.operation is Operation.ADOPT:
         return None
     item = inventory.get(action.id)
     return replace(

@@ -59,10 +59,15 @@ def refreshed(
     merger = Merger(capabilities)
     inventory = inventory_of(last)
     actions = tuple(
-        _refreshed(action, plan, snapshot.objects.get(action.id), inventory, merger)
+        _refreshed(action, plan, _found(action, snapshot), inventory, merger)
         for action in plan.actions
     )
     return replace(plan, actions=actions)
+
+
+def _found(action: Action, snapshot: Snapshot) -> Observed | None:
+    """The object of a step, by its former id where it is not renamed yet."""
+    return snapshot.objects.get(action.id) or snapshot.objects.get(action.formerly)
 
 
 def _refreshed(
@@ -98,7 +103,9 @@ def _absent(action: Action) -> Action:
 def _is_as_wanted(
     action: Action, plan: Plan, live: Observed, item: InventoryItem | None, merger: Merger
 ) -> bool:
-    if live.name != action.name or not is_ours(live, item, plan.instance):
+    if (live.id, live.name) != (action.id, action.name):
+        return False
+    if not is_ours(live, item, plan.instance):
         return False
     return merger.merge(live, last_applied(live, item), action.body or EMPTY) is live.body
 

@@ -11,13 +11,13 @@ from orch.errors import Refused
 from orch.frozen import EMPTY
 from orch.plan.diff import ABSENT, diff_bodies, fits, look_up, patterns_of, values_at
 from orch.plan.merge import Merger, last_applied
-from orch.types import Action, Observed, Operation, render_path
+from orch.types import Action, Change, Observed, Op, Operation, render_path
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from orch.backend.capabilities import Capabilities
-    from orch.types import Change, Instance, InventoryItem, Resource, Snapshot
+    from orch.types import Instance, InventoryItem, Resource, Snapshot
 
 AS_WANTED = "it is as wanted"
 
@@ -39,12 +39,38 @@ def wanted_step(resource: Resource, basis: Basis) -> Action:
     """What must be done so that an object is as wanted. Raises Refused for one of others."""
     live = basis.snapshot.objects.get(resource.id)
     if live is None:
-        return _step(Operation.CREATE, resource, basis, "it is not there")
+        return _new_step(resource, basis)
     item = basis.inventory.get(resource.id)
     predicted = basis.predicted.objects[resource.id]
     if is_ours(live, item, basis.instance):
         return _own_step(resource, live, item, predicted, basis)
     return _adoption(resource, live, predicted, basis)
+
+
+def _new_step(resource: Resource, basis: Basis) -> Action:
+    """Create it, or where the platform can, rename what it was before."""
+    former = basis.snapshot.objects.get(resource.formerly)
+    item = basis.inventory.get(resource.formerly)
+    if former is None or not is_ours(former, item, basis.instance):
+        return _step(Operation.CREATE, resource, basis, "it is not there")
+    if "rename" not in basis.capabilities.features:
+        reason = f"it takes the place of {former.id}, which this platform can't rename"
+        return _step(Operation.CREATE, resource, basis, reason)
+    applied = last_applied(former, item)
+    body = basis.merger.merge(former, applied, resource.body)
+    changes = diff_bodies(former.body, body, basis.capabilities.list_keys, former.kind)
+    renamed = Change(Op.CHANGE, ("name",), former.name, resource.name)
+    return replace(
+        _step(
+            Operation.UPDATE,
+            resource,
+            basis,
+            f"it is renamed from {former.id}",
+            former,
+            (renamed, *marked(changes, applied, basis.merger, former.kind)),
+        ),
+        fingerprint=fingerprint(former, applied, resource.body, basis.merger),
+    )
 
 
 def _own_step(

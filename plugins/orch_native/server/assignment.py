@@ -14,7 +14,7 @@ from orch_native.server.policy import file_names, variable_secrets, volume_names
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from orch_native.server.model import Alloc, ResourceRow
+    from orch_native.server.model import Alloc, ResourceRow, Template
     from orch_native.server.vault import Vault
     from orch_native.server.world import World
 
@@ -114,7 +114,7 @@ def allocation_of(world: World, vault: Vault, alloc: Alloc) -> Allocation:
         id=alloc.id,
         namespace=app.namespace,
         app=app.name,
-        unit=row.key.name,
+        unit=template.pins.get("unit", row.key.name),
         kind=row.key.kind,
         index=alloc.index,
         revision=template.revision,
@@ -125,7 +125,7 @@ def allocation_of(world: World, vault: Vault, alloc: Alloc) -> Allocation:
             name: _secret(world, vault, Key(app, "secret", name), template.pins)
             for name in variable_secrets(body)
         },
-        volumes=_volumes(world, row, body, alloc.index),
+        volumes=_volumes(world, row, template, alloc.index),
         networks=_networks(world, app, body),
         registries=_registries(world, vault, app),
     )
@@ -163,32 +163,45 @@ def current_secret(world: World, vault: Vault, app: App, name: str) -> str:
 
 
 def _volumes(
-    world: World, row: ResourceRow, body: Mapping[str, Any], index: int
+    world: World, row: ResourceRow, template: Template, index: int
 ) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
-    for name in volume_names(body):
+    for name in volume_names(template.body):
         key = Key(row.key.app, "volume", name)
         volume = world.find(key)
         settings = dict(volume.body) if volume is not None else {}
-        found[name] = {**settings, "name": _true_name(key, settings, row, body, index)}
+        found[name] = {**settings, "name": _true_name(key, settings, row, template, index)}
     return found
 
 
 def _true_name(
-    key: Key, settings: Mapping[str, Any], row: ResourceRow, body: Mapping[str, Any], index: int
+    key: Key, settings: Mapping[str, Any], row: ResourceRow, template: Template, index: int
 ) -> str:
     if not settings.get("per_replica"):
         return volume_name(key, settings)
-    return volume_name(key, settings, f"-{body.get('formerly') or row.key.name}-{index}")
+    origin = template.pins.get("volumes", row.key.name)
+    return volume_name(key, settings, f"-{origin}-{index}")
+
+
+def volumes_left(world: World, key: Key, body: Mapping[str, Any]) -> str:
+    """The former name of a service or job that has gone and left volumes of its replicas."""
+    former = body.get("formerly") or ""
+    for name in volume_names(body) if former else ():
+        volume = world.find(Key(key.app, "volume", name))
+        if volume is not None and volume.body.get("per_replica"):
+            left = volume_name(volume.key, volume.body, f"-{former}-")
+            if any(known.startswith(left) for known in world.node_volumes.get(volume.uid, ())):
+                return str(former)
+    return ""
 
 
 def note_volumes(world: World, alloc: Alloc) -> None:
     """Remember the volumes that are this replica's own, so that they can be removed one day."""
-    row, body = world.resources[alloc.uid], world.template_of(alloc).body
-    for name in volume_names(body):
+    row, template = world.resources[alloc.uid], world.template_of(alloc)
+    for name in volume_names(template.body):
         volume = world.find(Key(row.key.app, "volume", name))
         if volume is not None and volume.body.get("per_replica"):
-            true = _true_name(volume.key, volume.body, row, body, alloc.index)
+            true = _true_name(volume.key, volume.body, row, template, alloc.index)
             world.note_volume(volume.uid, true)
 
 

@@ -68,7 +68,9 @@ class ResourceRow:
 class Template:
     """What replicas are made from: a body, and the exact configs and secrets it goes with.
 
-    `pins` maps `configs/NAME` to the digest of the content and `secrets/NAME` to a version.
+    `pins` maps `configs/NAME` to the digest of the content and `secrets/NAME` to a version, `unit`
+    to the name that its replicas know themselves by and `volumes` to that which is in the names of
+    their own volumes: both outlive a rename.
     """
 
     uid: str

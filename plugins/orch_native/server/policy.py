@@ -178,7 +178,9 @@ def _job_policy(text: str) -> JobPolicy:
 def fingerprint(kind: str, body: Mapping[str, Any], pins: Mapping[str, str]) -> str:
     """A digest of what a replica is made from: equal for bodies that need no new replicas."""
     made = _job_template(body) if kind == "job" else _service_template(body)
-    text = json.dumps([made, dict(pins)], sort_keys=True)
+    # A job that is renamed has run all the same.
+    held = {key: value for key, value in pins.items() if kind != "job" or key != "unit"}
+    text = json.dumps([made, held], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -15,7 +15,13 @@ from orch.errors import Conflict, Refused, UsageFault
 from orch.spec.application import Config, Network, Registry, Route, Volume
 from orch_native.api import RolloutPhase
 from orch_native.server import cron
-from orch_native.server.assignment import content_digest, content_of, pins_of, purpose
+from orch_native.server.assignment import (
+    content_digest,
+    content_of,
+    pins_of,
+    purpose,
+    volumes_left,
+)
 from orch_native.server.model import App, Deployment, Key, ResourceRow, Run, RunPhase, Template
 from orch_native.server.policy import (
     fingerprint,
@@ -58,11 +64,11 @@ class Requests:
     def put(self, key: Key, put: Put) -> ResourceRow:
         """Create or change a resource; the same again changes nothing."""
         validate(key, put.body)
-        old = self.world.find(key)
+        old = self.world.find(key) or self._former(key, put)
         _expect(key, old, put.expect_version)
         if key.kind == "secret":
             self._check_value(key, put)
-        pins = pins_of(self.world, key.app, put.body) if key.kind in _UNITS else {}
+        pins = self._pins(key, put.body, old) if key.kind in _UNITS else {}
         if key.kind == "service":
             self._check_ports(key, put.body)
         if key.kind == "secret":
@@ -70,6 +76,8 @@ class Requests:
         if key.kind == "config" and not put.body.get("external"):
             data = content_of(put.body)
             self.world.set_content(content_digest(data), data)
+        if old is not None and old.key != key:
+            old = self._renamed(old, key)
         if old is not None and not old.deleting and self._unchanged(old, put, pins):
             return self._noted(old, put)
         row = self._row(key, old, put)
@@ -78,6 +86,27 @@ class Requests:
         self.world.set_resource(row)
         self._tell(row, "applied", "stored" if old else "created")
         return row
+
+    def _former(self, key: Key, put: Put) -> ResourceRow | None:
+        """The service or job that becomes this one."""
+        if not put.formerly or key.kind not in _UNITS:
+            return None
+        row = self.world.find(key._replace(name=put.formerly))
+        return None if row is None or row.deleting else row
+
+    def _renamed(self, old: ResourceRow, key: Key) -> ResourceRow:
+        self.world.tell(key.app, "applied", key.id, f"renamed from {old.key.id}", self.now)
+        return self.world.rename(old, key)
+
+    def _pins(self, key: Key, body: Mapping[str, Any], old: ResourceRow | None) -> dict[str, str]:
+        """What its replicas go with: configs, secrets, and the names that they are known by."""
+        known = self.world.templates[old.uid].get(old.template) if old is not None else None
+        origin = known.pins.get("volumes") if known else None
+        return {
+            **pins_of(self.world, key.app, body),
+            "unit": key.name,
+            "volumes": origin or volumes_left(self.world, key, body) or key.name,
+        }
 
     def _unchanged(self, old: ResourceRow, put: Put, pins: Mapping[str, str]) -> bool:
         if dict(old.body) != put.body:
@@ -138,9 +167,7 @@ class Requests:
                     return template
         return self._new_template(row, pins, print_)
 
-    def _new_template(
-        self, row: ResourceRow, pins: Mapping[str, str], print_: str
-    ) -> Template:
+    def _new_template(self, row: ResourceRow, pins: Mapping[str, str], print_: str) -> Template:
         number = max(self.world.templates[row.uid], default=0) + 1
         template = Template(row.uid, number, row.body, row.revision, print_, dict(pins))
         self.world.set_template(template)
@@ -196,7 +223,7 @@ class Requests:
             raise UsageFault(f"a {key.kind} can't be restarted", place=str(key))
         row = replace(row, revision=revision or row.revision)
         old = self.world.templates[row.uid][row.template]
-        pins = pins_of(self.world, key.app, row.body)
+        pins = self._pins(key, row.body, row)
         row = replace(row, template=self._new_template(row, pins, old.fingerprint).number)
         self.world.set_resource(row)
         self._deploy(row, "restart")
@@ -307,9 +334,7 @@ def used_versions(world: World, app: App, name: str) -> set[str]:
     }
 
 
-def begin_run(
-    world: World, row: ResourceRow, cause: str, scheduled: float, now: float
-) -> Run:
+def begin_run(world: World, row: ResourceRow, cause: str, scheduled: float, now: float) -> Run:
     """Begin a run of a job."""
     number = max(world.runs[row.uid], default=0) + 1
     run = Run(row.uid, number, row.template, cause, scheduled, now)
@@ -365,9 +390,7 @@ def _expect(key: Key, row: ResourceRow | None, version: str | None) -> None:
         )
 
 
-def taken_ports(
-    world: World, key: Key, body: Mapping[str, Any]
-) -> list[tuple[str, str]]:
+def taken_ports(world: World, key: Key, body: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Published ports that another app's service has already: (field path, fault)."""
     found = []
     for place, port in enumerate(body.get("ports", ())):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from orch_native.api import RolloutPhase
@@ -100,6 +100,13 @@ class World:
             row.created,
         )
         self.writes.append((_PUT_RESOURCE, values))
+
+    def rename(self, row: ResourceRow, key: Key) -> ResourceRow:
+        """Let a resource have another place; all that hangs on it stays."""
+        del self.uids[row.key]
+        renamed = replace(row, key=key)
+        self.set_resource(renamed)
+        return renamed
 
     def drop_resource(self, uid: str) -> None:
         """Forget a resource with all that hangs on it."""

@@ -123,6 +123,69 @@ class ChangeCases(Cases):
         assert trial.pending(first) == []
         assert trial.session().releases()[0].number == 3
 
+    def _renamed(self, trial: Trial, text: str, **web: Any) -> dict[str, Any]:
+        site = {**trial.web_service(text), "formerly": "web", **web}
+        return {"services": {"site": site}}
+
+    def test_a_renamed_service_takes_the_place_of_the_old_one(self, trial: Trial) -> None:
+        trial.deployed(trial.web("one"))
+        renamed = self._renamed(trial, "one")
+        trial.deployed(renamed)
+        assert trial.service("site").healthy
+        assert [service.name for service in trial.status().services] == ["site"]
+        assert trial.pending(renamed) == []
+        trial.deployed(trial.web("one"))
+        assert [service.name for service in trial.status().services] == ["web"]
+
+    @needs("rename")
+    def test_a_rename_is_one_step_and_is_taken_back_whole(self, trial: Trial) -> None:
+        document = trial.web("one", replicas=2, **FAILS)
+        trial.deployed(document)
+        broken = self._renamed(trial, "bad", **trial.web_service("bad", ready=False, **FAILS))
+        (action,) = trial.plan(broken).plan.pending
+        assert (action.operation, action.id) == (Operation.UPDATE, "service/site")
+        assert action.formerly == "service/web"
+        assert ("name",) in [change.path for change in action.changes]
+        outcome = trial.deploy(broken)
+        assert outcome.verdict is Verdict.ROLLED_BACK, f"{outcome}\n{trial.told()}"
+        assert [service.name for service in trial.status().services] == ["web"]
+        assert trial.service().ready == 2
+        assert trial.pending(document) == []
+
+    @needs("rename", "per-replica-volumes", "exec")
+    def test_volumes_of_replicas_follow_a_rename(self, trial: Trial) -> None:
+        mount = {"type": "volume", "source": "data", "target": "/data"}
+        volumes = {"volumes": {"data": {"per_replica": True}}}
+        service = {**trial.web_service("one"), "volumes": [mount]}
+        trial.deployed({"services": {"web": service}, **volumes})
+        assert self._run(trial, "web", "echo kept > /data/file") == 0
+        look = 'test "$(cat /data/file)" = kept'
+        renamed = {"services": {"site": {**service, "formerly": "web"}}, **volumes}
+        trial.deployed(renamed)
+        assert self._run(trial, "site", look) == 0
+        trial.deployed({"services": {"site": service}, **volumes})
+        assert self._run(trial, "site", look) == 0, "also once the old name is forgotten"
+        trial.down(volumes=False)
+        trial.deployed({"services": {"shop": {**service, "formerly": "web"}}, **volumes})
+        assert self._run(trial, "shop", look) == 0, "also when nothing ran in between"
+
+    @staticmethod
+    def _run(trial: Trial, service: str, script: str) -> int:
+        code: int = trial.backend.exec(  # type: ignore[attr-defined]
+            trial.instance, service, "", ["sh", "-c", script], tty=False
+        )
+        return code
+
+    @needs("jobs", "rename")
+    def test_a_renamed_job_is_not_run_again(self, trial: Trial) -> None:
+        job = trial.shell("echo prepared")
+        trial.deployed({"jobs": {"prepare": job}})
+        before = [replica.id for replica in trial.service("prepare").replicas]
+        renamed = {"jobs": {"fill": {**job, "formerly": "prepare"}}}
+        trial.deployed(renamed)
+        assert [replica.id for replica in trial.service("fill").replicas] == before
+        assert trial.pending(renamed) == []
+
     def tamper(self, trial: Trial) -> None:
         """Change the service `web` behind our back, as somebody with the platform's tools may."""
         raise NotImplementedError
