@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from orch.load.hints import nearest
+from orch.spec.constraint import ConstraintFault, parse_constraint
 from orch.types import Diagnostic
 
 if TYPE_CHECKING:
@@ -16,14 +16,6 @@ if TYPE_CHECKING:
     from orch.spec.container import Container, Resources
     from orch.spec.deploy import Autoscale
     from orch.types import FieldPath
-
-CONSTRAINT = re.compile(
-    r"\s*(?P<attribute>[A-Za-z0-9_.\-/]+)\s*"
-    r"(?P<operator>==|!=|=~|not\s+in\b|in\b)\s*(?P<value>.+?)\s*"
-)
-ATTRIBUTES = ("node.id", "node.hostname", "node.role", "node.ip", "node.arch", "node.os",
-              "node.platform.arch", "node.platform.os")  # fmt: skip
-LABELS = ("node.labels.", "node.attributes.", "engine.labels.")
 
 
 def check(app: Application) -> Iterator[Diagnostic]:
@@ -180,37 +172,7 @@ def _zones() -> tuple[str, ...]:
 
 def _constraints(constraints: Iterable[str], path: FieldPath) -> Iterator[Diagnostic]:
     for number, text in enumerate(constraints):
-        fault = _constraint_fault(text)
-        if fault is not None:
-            yield Diagnostic(fault[0], (*path, number), mend=fault[1])
-
-
-@cache
-def _constraint_fault(text: str) -> tuple[str, str] | None:
-    match = CONSTRAINT.fullmatch(text)
-    if match is None:
-        mend = "write `node.labels.tier == web`, or !=, =~, in (a, b), not in (a, b)"
-        return f"{text!r} is not a constraint", mend
-    attribute, value = match["attribute"], match["value"]
-    if attribute not in ATTRIBUTES and not attribute.startswith(LABELS):
-        near = nearest(attribute, ATTRIBUTES) or _near_label(attribute)
-        known = f"write node.labels.NAME, or one of {', '.join(ATTRIBUTES)}"
-        return f"nodes have no {attribute!r}", f"did you mean {near}?" if near else known
-    if "in" in match["operator"] and not re.fullmatch(r"\(\s*[^(),]+(\s*,\s*[^(),]+)*\s*\)", value):
-        return f"{value!r} is not a set of values", "write (a, b)"
-    return _pattern_fault(value) if match["operator"] == "=~" else None
-
-
-def _near_label(attribute: str) -> str:
-    room, _, rest = attribute.partition(".")
-    kind, _, name = rest.partition(".")
-    near = nearest(f"{room}.{kind}.", LABELS)
-    return f"{near}{name}" if near and name else ""
-
-
-def _pattern_fault(value: str) -> tuple[str, str] | None:
-    try:
-        re.compile(value)
-    except re.error as fault:
-        return f"{value!r} is not a regular expression: {fault}", "correct it"
-    return None
+        try:
+            parse_constraint(text)
+        except ConstraintFault as found:
+            yield Diagnostic(found.fault, (*path, number), mend=found.mend)

@@ -46,7 +46,11 @@ class Placement(Model):
     """Where replicas may and should run."""
 
     constraints: Strings = Field(
-        default=(), description="Rules over node attributes, all of which must hold."
+        default=(),
+        description="Rules over node attributes, all of which must hold: `node.labels.NAME`, "
+        "`node.attributes.NAME`, `engine.labels.NAME`, `node.hostname`, `node.id`, `node.ip`, "
+        "`node.role`, `node.os` or `node.arch`, then `== web`, `!= web`, `=~ ^we`, `in (a, b)` or "
+        "`not in (a, b)`.",
     )
     preferences: tuple[SpreadPreference, ...] = Field(default=(), description="Even spreading.")
     affinity: tuple[Affinity, ...] = Field(default=(), description="Near these services.")

@@ -5,12 +5,12 @@ Pure. Of the nodes that pass every filter the one with the most room left is cho
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from orch.frozen import EMPTY
+from orch.spec.constraint import ConstraintFault, parse_constraint
 from orch.spec.units import Bytes, Cpus
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from orch_native.messages import NodeFacts
 
-_CONSTRAINT = re.compile(r"\s*([A-Za-z0-9_.\-/]+)\s*(==|!=|=~|not\s+in\b|in\b)\s*(.+?)\s*")
 _ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  (compared with, not bound)
 
 
@@ -250,36 +249,24 @@ _FILTERS: tuple[tuple[str, Callable[[Demand, NodeUse], str]], ...] = (
 
 def constraint_fault(text: str, facts: NodeFacts) -> str:
     """Why a node does not meet a constraint, empty when it does; a bad one is never met."""
-    match = _CONSTRAINT.fullmatch(text)
-    if match is None:
-        return f"{text!r} is no constraint; write `node.labels.tier == web`, or !=, =~, in (a, b)"
-    found = node_attribute(facts, match[1])
-    if _holds(" ".join(match[2].split()), found, match[3]):
+    try:
+        constraint = parse_constraint(text)
+    except ConstraintFault as fault:
+        return str(fault)
+    found = node_attribute(facts, constraint.attribute)
+    if constraint.holds(found):
         return ""
-    return f"{match[1]} is {found!r}, wanted {match[2]} {match[3]}"
-
-
-def _holds(operator: str, found: str, wanted: str) -> bool:
-    if operator == "=~":
-        try:
-            return re.search(wanted, found) is not None
-        except re.error:
-            return False
-    if operator.endswith("in"):
-        values = {value.strip() for value in wanted.strip("()").split(",")}
-        return (found in values) is (operator == "in")
-    return (found == wanted) is (operator == "==")
+    return f"{constraint.attribute} is {found!r}, wanted {constraint.wanted}"
 
 
 def node_attribute(facts: NodeFacts, name: str) -> str:
     """What a node has under a name such as `node.labels.tier`, empty for nothing."""
-    short = name.removeprefix("node.")
-    if short in {"name", "hostname", "id"}:
+    for family in ("node.labels.", "engine.labels."):
+        if name.startswith(family):
+            return facts.labels.get(name.removeprefix(family), "")
+    short = name.removeprefix("node.").removeprefix("platform.").removeprefix("attributes.")
+    if short in {"hostname", "id"}:
         return facts.name
-    if short == "role":
-        return "manager"
-    for prefix in ("labels.", "engine.labels."):
-        if short.startswith(prefix):
-            return facts.labels.get(short.removeprefix(prefix), "")
-    short = short.removeprefix("platform.").removeprefix("attr.")
-    return facts.attributes.get(short, "")
+    if short == "ip":
+        return next(iter(facts.addresses), "")
+    return "manager" if short == "role" else facts.attributes.get(short, "")
