@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from orch.apply.access import Access
+    from orch.apply.lock import Loss
     from orch.apply.releases import History
     from orch.types import Action, InventoryItem, Manifest, Plan
 
@@ -51,7 +52,7 @@ class Deployment:
         plan: Plan,
         history: History,
         order: Order,
-        lost: threading.Event,
+        lost: Loss,
         *,
         verify: bool,
     ) -> None:
@@ -255,10 +256,10 @@ class Deployment:
         """Where not even the first step could be made, the fault itself says it best."""
         if result.lost:
             raise Locked(
-                "the lock was lost while this deploy went on; nothing more was started "
-                f"({len(result.done)} steps done, {len(result.not_started)} not started)",
+                f"the lock was lost while this deploy went on: {self._lost.reason}; "
+                f"nothing more was started: {interruption_text(result, Verdict.INTERRUPTED)}",
                 place=str(self._plan.instance),
-                mend="see who deploys with `orch history`, then deploy again",
+                mend="`orch history` tells whether somebody else deploys",
             )
         changed = [id_ for id_ in result.touched if id_ in result.done]
         if changed or len(result.failed) != len(result.touched):

@@ -19,6 +19,17 @@ TTL = 30.0
 POLL = 0.5
 
 
+class Loss(threading.Event):
+    """Set once a lock is lost; `reason` says how."""
+
+    reason = ""
+
+    def tell(self, reason: str) -> None:
+        """Set it."""
+        self.reason = reason
+        self.set()
+
+
 class HeldLock:
     """A lock that a thread keeps alive. Once `lost` is set, nothing more may be started."""
 
@@ -26,7 +37,7 @@ class HeldLock:
         self._store, self._lock, self._ttl = store, lock, ttl
         self._closing = threading.Event()
         self._renewed = time.monotonic()
-        self.lost = threading.Event()
+        self.lost = Loss()
         self._thread = threading.Thread(target=self._keep, name="lock", daemon=True)
         self._thread.start()
 
@@ -35,14 +46,14 @@ class HeldLock:
         while not self._closing.wait(pause):
             try:
                 self._lock = self._store.renew(self._lock, self._ttl)
-            except Locked:
-                self.lost.set()
+            except Locked as fault:
+                self.lost.tell(fault.fault.removeprefix("the lock was lost: "))
                 return
-            except Exception:  # noqa: BLE001  (whatever it is, the lock was not renewed)
+            except Exception as fault:  # noqa: BLE001  (whatever it is, it was not renewed)
                 # One more try is made before two thirds of its life are over.
                 pause = self._ttl / 12
                 if time.monotonic() - self._renewed > self._ttl * 2 / 3:
-                    self.lost.set()
+                    self.lost.tell(f"it could not be renewed: {fault}")
                     return
             else:
                 self._renewed, pause = time.monotonic(), self._ttl / 3

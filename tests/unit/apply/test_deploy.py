@@ -9,6 +9,7 @@ from orch.errors import (
     Conflict,
     Denied,
     Locked,
+    OrchError,
     Refused,
     StalePlan,
     Transient,
@@ -525,6 +526,35 @@ def test_a_lock_that_was_broken_starts_nothing_more(shop: Any) -> None:
     work.join(10)
     assert "the lock was lost" in str(caught[0])
     assert set(shop.bodies) == {"service/a"}
+
+
+def test_a_lock_that_can_not_be_renewed_tells_why_and_what_stands(shop: Any) -> None:
+    script = Script()
+    script.fail("store.renew", OrchError("the disk is full"), times=100)
+    gate = script.hold("apply", id="service/a")
+    spec = shop.document(
+        services={"a": shop.service(), "b": shop.service(depends_on={"a": HEALTHY})}
+    )
+    caught: list[BaseException] = []
+
+    def deploy() -> None:
+        try:
+            session = shop.session(script, lock_ttl=0.15)
+            session.apply(session.plan(app_from_document(spec)).plan)
+        except Locked as fault:
+            caught.append(fault)
+
+    work = threading.Thread(target=deploy)
+    work.start()
+    assert gate.reached.wait(5)
+    for thread in threading.enumerate():
+        if thread.name == "lock":
+            thread.join(5)
+    gate.open()
+    work.join(10)
+    told = str(caught[0])
+    assert "it could not be renewed: the disk is full" in told
+    assert "not started: service/b" in told
 
 
 # -- other verbs -------------------------------------------------------------------------------
