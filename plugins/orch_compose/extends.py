@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from orch.types import Fidelity
 from orch_compose.item import Item, Way
@@ -14,13 +14,25 @@ if TYPE_CHECKING:
 
     from orch.types import FieldPath, Place
     from orch_compose.canonical import Context
-    from orch_compose.project import Project
+    from orch_compose.shape import Faults
 
     Resets = list[tuple[FieldPath, Place]]
     Chain = tuple[str, ...]
 
 REMOTE = re.compile(r"(?:https?|git|ssh|oci)://|git@|github\.com/")
 """Files on other machines, which Compose would download."""
+
+
+class Project(Protocol):
+    """Where the services of other files come from."""
+
+    faults: Faults
+
+    def base_service(
+        self, file: str, at: Item, link: Item, variables: Mapping[str, str]
+    ) -> tuple[Item, Item, Resets] | None:
+        """A service of a file in long form, with its file and its resets; None after a fault."""
+        ...
 
 
 class Scope:

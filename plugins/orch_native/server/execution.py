@@ -18,6 +18,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from orch.errors import OrchError, UsageFault
 from orch_native.messages import State
+from orch_native.server.problems import problem_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,15 +33,11 @@ if TYPE_CHECKING:
 
 async def serve_exec(controller: Controller, app: App, socket: WebSocket) -> None:
     """Serve one command from its start to its exit code."""
-    from orch_native.server.http import problem_of
-
     await socket.accept()
     session: ExecSession | None = None
     try:
         asked = json.loads(await socket.receive_text())
-        id_ = await asyncio.wrap_future(
-            controller.ask(lambda r: replica_of(r.world, app, asked))
-        )
+        id_ = await asyncio.wrap_future(controller.ask(lambda r: replica_of(r.world, app, asked)))
         session = await asyncio.to_thread(
             controller.agent.exec, id_, asked["command"], tty=bool(asked.get("tty"))
         )

@@ -7,10 +7,9 @@ table that the routes and the OpenAPI document are both made from.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import TypeAdapter, ValidationError
 from starlette.applications import Starlette
@@ -21,106 +20,37 @@ from orch import errors
 from orch.version import __version__
 from orch_native.api import PROTOCOL, About, HeldLock, Problem, Put, Refusal, StoredResource
 from orch_native.server import records, sights
+from orch_native.server.bodies import Acquire, Kept, Named, Renew, StopServer, Token, Wanted
 from orch_native.server.execution import serve_exec
 from orch_native.server.model import App, Key
+from orch_native.server.openapi import Operation, document
+from orch_native.server.problems import answer, problem_of
 from orch_native.server.refusals import refusals
 from orch_native.server.streams import event_stream, json_lines, log_stream, rollout_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
     from starlette.requests import Request
     from starlette.websockets import WebSocket
 
-    from orch_native.server.instance import ServerInstance
-
-    Handler = Callable[[Request], Awaitable[Response]]
+    from orch_native.server.controller import Controller
+    from orch_native.server.store import Store
 
 log = logging.getLogger("orch.native")
 
-_STATUS: tuple[tuple[type[errors.OrchError], str, int], ...] = (
-    (errors.Refused, "refused", 422),
-    (errors.Locked, "locked", 409),
-    (errors.Conflict, "conflict", 409),
-    (errors.Denied, "denied", 403),
-    (errors.TimedOut, "timed-out", 504),
-    (errors.Transient, "transient", 503),
-    (errors.Unreachable, "unreachable", 502),
-    (errors.UsageFault, "usage", 400),
-    (errors.OrchError, "fault", 500),
-)
+class Server(Protocol):
+    """What the API asks of the process that it stands in."""
 
+    state: Path
+    pid: int
+    started: float
+    store: Store
+    controller: Controller
 
-# -- bodies --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Named:
-    """A service or job by name."""
-
-    kind: str
-    name: str
-    revision: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A body that is asked about before it is put."""
-
-    kind: str
-    name: str
-    body: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """The versions of each secret that shall stay."""
-
-    versions: dict[str, list[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Acquire:
-    """A wish for the instance's lock, for `ttl` seconds; see process_mark for `process`."""
-
-    holder: str
-    ttl: float
-    process: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Renew:
-    """A held lock to be kept for `ttl` more seconds."""
-
-    token: str
-    ttl: float
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A held lock."""
-
-    token: str
-
-
-@dataclass(frozen=True, slots=True)
-class StopServer:
-    """Whether what runs is stopped too."""
-
-    tasks: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One thing that the API does."""
-
-    method: str
-    path: str
-    summary: str
-    handler: Handler
-    takes: Any = None
-    gives: Any = None
-    stream: bool = False
+    def begin_stop(self, *, tasks: bool) -> None:
+        """End soon, when told so with all that runs."""
+        ...
 
 
 async def parsed(request: Request, shape: type[Any]) -> Any:
@@ -148,7 +78,7 @@ def key_of(request: Request) -> Key:
 class Api:
     """The handlers, over one server."""
 
-    def __init__(self, server: ServerInstance) -> None:
+    def __init__(self, server: Server) -> None:
         self.server = server
         self.controller = server.controller
 
@@ -286,7 +216,10 @@ class Api:
         query = request.query_params
         since = float(query["since"]) if "since" in query else None
         follow = query.get("follow") == "1"
-        return _lines(event_stream(self.server, app_of(request), since, follow=follow))
+        rows = event_stream(
+            self.controller, self.server.store, app_of(request), since, follow=follow
+        )
+        return _lines(rows)
 
     # -- records and the lock --------------------------------------------------------------
 
@@ -342,8 +275,6 @@ class Api:
         return JSONResponse({"holder": holder})
 
     async def openapi(self, _request: Request) -> Response:
-        from orch_native.server.openapi import document
-
         return JSONResponse(document(operations(self)))
 
     async def exec(self, socket: WebSocket) -> None:
@@ -397,7 +328,7 @@ def operations(api: Api) -> tuple[Operation, ...]:
     )
 
 
-def application(server: ServerInstance) -> Starlette:
+def application(server: Server) -> Starlette:
     """The API as an ASGI application."""
     api = Api(server)
     routes: list[Any] = [
@@ -416,28 +347,13 @@ def _lines(rows: Any) -> Response:
     return StreamingResponse(json_lines(rows), media_type="application/x-ndjson")
 
 
-def problem_of(fault: BaseException) -> Problem:
-    """A fault as the API tells it."""
-    if not isinstance(fault, errors.OrchError):
-        return Problem("fault", 500, "fault", f"the server failed: {type(fault).__name__}")
-    for kind, name, status in _STATUS:
-        if isinstance(fault, kind):
-            return Problem(name, status, name, fault.fault, fault.place, fault.mend)
-    return Problem("fault", 500, "fault", fault.fault)
-
-
-def _answer(problem: Problem) -> Response:
-    text = json.dumps(asdict(problem))
-    return Response(text, problem.status, media_type="application/problem+json")
-
-
 async def _told(_request: Request, fault: Exception) -> Response:
-    return _answer(problem_of(fault))
+    return answer(problem_of(fault))
 
 
 async def _unexpected(request: Request, fault: Exception) -> Response:
     log.error("%s %s failed", request.method, request.url.path, exc_info=fault)
-    return _answer(problem_of(fault))
+    return answer(problem_of(fault))
 
 
 async def _no_route(request: Request, _fault: Exception) -> Response:
@@ -445,4 +361,4 @@ async def _no_route(request: Request, _fault: Exception) -> Response:
 
 
 def _absent(what: str) -> Response:
-    return _answer(Problem("not-found", 404, "not found", f"there is no {what}"))
+    return answer(Problem("not-found", 404, "not found", f"there is no {what}"))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch import errors
 from orch_native.server import sights
+from orch_native.server.problems import problem_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
     from orch.types import LogLine
     from orch_native.server.controller import Controller
-    from orch_native.server.instance import ServerInstance
     from orch_native.server.model import App, Key
+    from orch_native.server.store import Store
 
 _LOOK_AGAIN = 15.0
 _QUEUED_LINES = 1000
@@ -29,8 +30,6 @@ _QUEUED_LINES = 1000
 
 async def json_lines(rows: AsyncIterator[Mapping[str, Any]]) -> AsyncIterator[bytes]:
     """Rows as lines; a fault becomes a last line that holds the problem."""
-    from orch_native.server.http import problem_of
-
     try:
         async for row in rows:
             yield json.dumps(row).encode() + b"\n"
@@ -99,13 +98,13 @@ async def rollout_stream(
 
 
 async def event_stream(
-    server: ServerInstance, app: App, since: float | None, *, follow: bool
+    controller: Controller, store: Store, app: App, since: float | None, *, follow: bool
 ) -> AsyncIterator[Mapping[str, Any]]:
     """The event log of an instance, oldest first."""
     last = 0
-    with pulse_of(server.controller) as pulse:
+    with pulse_of(controller) as pulse:
         while True:
-            rows = await asyncio.to_thread(_events_after, server, app, last, since or 0.0)
+            rows = await asyncio.to_thread(_events_after, store, app, last, since or 0.0)
             for row in rows:
                 last = row.pop("number")
                 yield row
@@ -114,14 +113,12 @@ async def event_stream(
             await pulse.wait(_LOOK_AGAIN)
 
 
-def _events_after(
-    server: ServerInstance, app: App, last: int, since: float
-) -> list[dict[str, Any]]:
+def _events_after(store: Store, app: App, last: int, since: float) -> list[dict[str, Any]]:
     sql = (
         "SELECT number, kind, id, message, time FROM events"
         " WHERE namespace = ? AND app = ? AND number > ? AND time >= ? ORDER BY number"
     )
-    return [dict(row) for row in server.store.rows(sql, (*app, last, since))]
+    return [dict(row) for row in store.rows(sql, (*app, last, since))]
 
 
 # -- logs ----------------------------------------------------------------------------------
@@ -199,10 +196,12 @@ class _Lines:
 
     def pump(self, chosen: Mapping[str, str]) -> None:
         """Read what is there of all of them, merged by time."""
-        self._start(lambda: heapq.merge(
-            *(self._read(id_, name, follow=False) for id_, name in chosen.items()),
-            key=lambda line: line.time,
-        ))
+        self._start(
+            lambda: heapq.merge(
+                *(self._read(id_, name, follow=False) for id_, name in chosen.items()),
+                key=lambda line: line.time,
+            )
+        )
 
     def follow(self, id_: str, name: str) -> None:
         """Read one replica for as long as it prints."""
@@ -274,5 +273,3 @@ async def _followed(
                         waiting = None
             finally:
                 beat.cancel()
-
-
