@@ -16,13 +16,16 @@ Key = str | int
 FieldPath = tuple[Key, ...]
 
 
+_NEEDS_QUOTES = re.compile(r'[.\[\]" ]')
+
+
 def render_path(path: FieldPath) -> str:
     """Write a path as a person does: `services.web.ports[0].target`, `configs["web.toml"]`."""
     text = ""
     for key in path:
         if isinstance(key, int):
             text += f"[{key}]"
-        elif key and not any(c in key for c in '.[]" '):
+        elif key and not _NEEDS_QUOTES.search(key):
             text += f".{key}" if text else key
         else:
             text += f'["{key}"]'

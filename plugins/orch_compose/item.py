@@ -83,14 +83,20 @@ class Item:
         if isinstance(self.value, list):
             yield from self.value
 
-    def leaves(self) -> Iterator[Item]:
+    def leaves(self) -> list[Item]:
         """Every scalar, and every empty list or mapping, at or below it."""
-        if not isinstance(self.value, dict | list) or not self.value:
-            yield self
-            return
-        below = self.value.values() if isinstance(self.value, dict) else self.value
-        for item in below:
-            yield from item.leaves()
+        found: list[Item] = []
+        left = [self]
+        while left:
+            item = left.pop()
+            value = item.value
+            if value and isinstance(value, dict):
+                left += reversed(value.values())
+            elif value and isinstance(value, list):
+                left += reversed(value)
+            else:
+                found.append(item)
+        return found
 
     def carry(self, way: Way) -> None:
         """Note what became of everything at or below it."""

@@ -77,7 +77,7 @@ class _Composer:
     """Events to nodes; a depth is refused before Python's stack ends."""
 
     def __init__(self, text: str, file: str) -> None:
-        self._events = yaml.parse(text, Loader=yaml.CSafeLoader)
+        self._events: Iterator[Any] = iter(yaml.CSafeLoader(text).get_event, None)
         self._file = file
         self._anchors: dict[str, _Node] = {}
 
@@ -88,7 +88,8 @@ class _Composer:
                 yield self._node(next(self._events), 0)
 
     def _place(self, event: Any) -> Place:
-        return Place(self._file, event.start_mark.line + 1, event.start_mark.column + 1)
+        mark = event.start_mark
+        return Place(self._file, mark.line + 1, mark.column + 1)
 
     def _refuse(self, event: Any, fault: str, mend: str) -> Malformed:
         return Malformed(Diagnostic(fault, (), self._place(event), mend))
@@ -96,12 +97,13 @@ class _Composer:
     def _node(self, event: Any, depth: int) -> _Node:
         if depth > MAX_DEPTH:
             raise self._refuse(event, f"this nests deeper than {MAX_DEPTH} levels", "flatten it")
+        if isinstance(event, yaml.ScalarEvent):
+            tag = event.tag
+            plain = tag is None and bool(event.implicit[0])
+            node = _Node("scalar", tag or "", self._place(event), event.value, plain)
+            return self._anchor(event, node) if event.anchor else node
         if isinstance(event, yaml.AliasEvent):
             return self._aliased(event)
-        if isinstance(event, yaml.ScalarEvent):
-            plain = bool(event.implicit[0]) and event.tag is None
-            node = _Node("scalar", event.tag or "", self._place(event), event.value, plain)
-            return self._anchor(event, node)
         return self._collection(event, depth)
 
     def _aliased(self, event: Any) -> _Node:
@@ -125,9 +127,7 @@ class _Composer:
         kind = "mapping" if mapping else "list"
         node = _Node(kind, event.tag or "", self._place(event), [], complete=False)
         self._anchor(event, node)
-        while not isinstance(
-            following := next(self._events), yaml.MappingEndEvent | yaml.SequenceEndEvent
-        ):
+        while not isinstance(following := next(self._events), yaml.CollectionEndEvent):
             member: Any = self._node(following, depth + 1)
             if mapping:
                 member = (member, self._node(next(self._events), depth + 1))

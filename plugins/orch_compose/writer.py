@@ -141,9 +141,12 @@ class Writer:
 def _assign(document: Any, path: FieldPath, value: Any) -> None:
     """Write a value; an empty mapping leaves what is there already, as an older key may be."""
     target = document
-    for key, following in pairwise(path):
-        target = _step(target, key, [] if isinstance(following, int) else {})
     last = path[-1]
+    for key, following in pairwise(path):
+        try:
+            target = target[key]
+        except (KeyError, IndexError):
+            target = _step(target, key, [] if isinstance(following, int) else {})
     if isinstance(last, int) and last == len(target):
         target.append(value)
     elif value != {} or not isinstance(target, dict) or last not in target:

@@ -32,8 +32,12 @@ def test_trim_takes_one_newline_away(tmp_path: Path) -> None:
 
 def test_faults_of_files(tmp_path: Path) -> None:
     (tmp_path / "b").write_bytes(CANARY.encode() + b"\xff")
-    for source, fault in (({}, "needs a path"), ({"path": "x"}, "can't be read"),
-                          ({"path": "b"}, "is not UTF-8 text"), ({"path": "."}, "can't be read")):
+    for source, fault in (
+        ({}, "needs a path"),
+        ({"path": "x"}, "can't be read"),
+        ({"path": "b"}, "is not UTF-8 text"),
+        ({"path": "."}, "can't be read"),
+    ):
         with pytest.raises(UsageFault, match=fault) as raised:
             read(tmp_path, **source)
         assert raised.value.place == "secrets.db"
