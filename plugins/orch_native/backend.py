@@ -163,10 +163,13 @@ class NativeBackend:
         return there is not None and not there.deleting and dict(there.body) == body
 
     def _delete(self, instance: Instance, action: Action) -> Iterator[Event]:
-        """Deleting ends when the last replica is gone, so that what they used may go next."""
+        """Deleting ends when the last replica is gone, so that what they used may go next.
+
+        A volume's ends when its data is gone: a deploy right after it begins with an empty one.
+        """
         version = action.before.version if action.before else None
         self.client.delete_resource(instance, action.kind, action.name, expect_version=version)
-        if action.kind in _ROLLED:
+        if action.kind in (*_ROLLED, "volume"):
             for sight in self.client.rollout(instance, action.kind, action.name):
                 if not sight.phase.final:
                     yield _progress(action, sight)
