@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from posixpath import join, normpath
 from typing import TYPE_CHECKING
 
 from orch.load.check_names import containers
@@ -85,6 +86,7 @@ def _targets(container: Container, path: FieldPath) -> Iterator[Diagnostic]:
     if not (container.volumes or container.configs or container.secrets):
         return
     taken: dict[str, FieldPath] = {}
+    yield from _nameless(container, path)
     for target, here in _mounted(container, path):
         if target in taken:
             fault = f"something is mounted at {target} already"
@@ -93,14 +95,23 @@ def _targets(container: Container, path: FieldPath) -> Iterator[Diagnostic]:
         taken.setdefault(target, here)
 
 
+def _nameless(container: Container, path: FieldPath) -> Iterator[Diagnostic]:
+    """Targets of files that name no file."""
+    for kind in ("configs", "secrets"):
+        for number, file in enumerate(getattr(container, kind)):
+            if file.target.endswith(("/", "/.", "/..")) or file.target in ("", ".", ".."):
+                fault = f"{file.target!r} names no file"
+                here = (*path, kind, number, "target")
+                yield Diagnostic(fault, here, mend="write a path such as /etc/app.toml")
+
+
 def _mounted(container: Container, path: FieldPath) -> Iterator[tuple[str, FieldPath]]:
     for number, mount in enumerate(container.volumes):
         yield mount.target.rstrip("/") or "/", (*path, "volumes", number)
     for number, file in enumerate(container.configs):
-        yield file.target, (*path, "configs", number)
+        yield normpath(f"/{file.target.lstrip('/')}"), (*path, "configs", number)
     for number, file in enumerate(container.secrets):
-        target = file.target if file.target.startswith("/") else f"/run/secrets/{file.target}"
-        yield target, (*path, "secrets", number)
+        yield normpath(join("/run/secrets", file.target)), (*path, "secrets", number)
 
 
 def _volumes(app: Application) -> Iterator[Diagnostic]:

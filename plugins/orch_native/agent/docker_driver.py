@@ -55,7 +55,7 @@ class DockerDriver:
         self._latest: dict[str, int] = {}
         self._ended: dict[str, Callable[[], None]] = {}
         self._facts = EngineFacts(
-            self.name, FEATURES, lambda: str(self._engine.version().get("Version", ""))
+            self.name, FEATURES, lambda: (self._engine.info(), self._engine.version())
         )
         self._closing = threading.Event()
         self._watcher: threading.Thread | None = None
@@ -66,10 +66,10 @@ class DockerDriver:
         return self._facts.now()
 
     def refuse(self, spec: Service | Job) -> Sequence[tuple[str, str]]:
-        try:
-            return list(refusals(spec, self._engine.info(), self._engine.version()))
-        except Unreached as fault:
-            return [("image", str(fault))]
+        seen = self._facts.look()
+        if not seen.facts.available:
+            return [("image", seen.facts.reason)]
+        return list(refusals(spec, seen.info, seen.version))
 
     # -- start -----------------------------------------------------------------------------------
 

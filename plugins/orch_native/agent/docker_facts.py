@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import Future, wait
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+from orch.frozen import EMPTY
 from orch_native.agent.driver import Unreached
 from orch_native.messages import DriverFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 GOOD_SECONDS = 5.0
 """How long an engine that answered is taken to be there."""
@@ -20,22 +22,43 @@ BAD_SECONDS = 0.5
 PATIENCE = 2.0
 
 
-class EngineFacts:
-    """Asks an engine who it is, in a thread of its own: one that hangs holds up nobody else."""
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What was seen of an engine at a time: the facts, its settings and its versions."""
 
-    def __init__(self, name: str, features: frozenset[str], version: Callable[[], str]) -> None:
-        self._name, self._features, self._version = name, features, version
+    facts: DriverFacts
+    info: Mapping[str, Any] = EMPTY
+    version: Mapping[str, Any] = EMPTY
+
+
+class EngineFacts:
+    """Asks an engine who it is, in a thread of its own: one that hangs holds up nobody else.
+
+    `ask` gives the engine's settings and versions, or raises Unreached.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        features: frozenset[str],
+        ask: Callable[[], tuple[Mapping[str, Any], Mapping[str, Any]]],
+    ) -> None:
+        self._name, self._features, self._ask = name, features, ask
         self._lock = threading.Lock()
-        self._known: tuple[float, DriverFacts] | None = None
-        self._asked: Future[DriverFacts] | None = None
+        self._known: tuple[float, Sight] | None = None
+        self._asked: Future[Sight] | None = None
 
     def now(self) -> DriverFacts:
         """The facts, a few seconds old at most; "does not answer" after two seconds of silence."""
+        return self.look().facts
+
+    def look(self) -> Sight:
+        """All that is known of the engine, as old as the facts."""
         with self._lock:
             if self._known is not None and not self._is_old(*self._known):
                 return self._known[1]
             patience = 0.0 if self._asked is not None else PATIENCE
-            asked = self._asked = self._asked or self._ask()
+            asked = self._asked = self._asked or self._begin()
         if not _is_done(asked, patience):
             return self._away(f"the Docker engine does not answer within {PATIENCE:g} seconds")
         with self._lock:
@@ -45,31 +68,33 @@ class EngineFacts:
         return found
 
     @staticmethod
-    def _is_old(when: float, facts: DriverFacts) -> bool:
-        return time.monotonic() - when > (GOOD_SECONDS if facts.available else BAD_SECONDS)
+    def _is_old(when: float, seen: Sight) -> bool:
+        age = time.monotonic() - when
+        return age > (GOOD_SECONDS if seen.facts.available else BAD_SECONDS)
 
-    def _ask(self) -> Future[DriverFacts]:
-        answer: Future[DriverFacts] = Future()
+    def _begin(self) -> Future[Sight]:
+        answer: Future[Sight] = Future()
         asking = threading.Thread(target=self._wait, args=(answer,), name="engine", daemon=True)
         asking.start()
         return answer
 
-    def _wait(self, answer: Future[DriverFacts]) -> None:
+    def _wait(self, answer: Future[Sight]) -> None:
         try:
-            version = self._version()
+            info, version = self._ask()
         except Unreached as fault:
             answer.set_result(self._away(str(fault)))
         except Exception as fault:  # noqa: BLE001  (whoever waits for the answer judges it)
             answer.set_exception(fault)
         else:
-            features = self._features
-            answer.set_result(
-                DriverFacts(self._name, available=True, version=version, features=features)
+            number = str(version.get("Version", ""))
+            facts = DriverFacts(
+                self._name, available=True, version=number, features=self._features
             )
+            answer.set_result(Sight(facts, info, version))
 
-    def _away(self, reason: str) -> DriverFacts:
-        return DriverFacts(self._name, available=False, reason=reason)
+    def _away(self, reason: str) -> Sight:
+        return Sight(DriverFacts(self._name, available=False, reason=reason))
 
 
-def _is_done(asked: Future[DriverFacts], patience: float) -> bool:
+def _is_done(asked: Future[Sight], patience: float) -> bool:
     return asked in wait([asked], timeout=patience).done

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import posixpath
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -114,8 +115,7 @@ class Pod:
     def files(self, piece: Piece) -> Iterator[MountedFile]:
         """Configs and secrets as files. Raises KeyError when one has no content."""
         for mount in piece.container.configs:
-            target = mount.target if mount.target.startswith("/") else f"/{mount.target}"
-            yield self._file("configs", mount, target)
+            yield self._file("configs", mount, posixpath.normpath(f"/{mount.target.lstrip('/')}"))
         for mount in piece.container.secrets:
             bare = not mount.target.startswith("/")
             target = f"{SECRETS_FOLDER}/{mount.target}" if bare else mount.target

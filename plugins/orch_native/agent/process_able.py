@@ -197,6 +197,7 @@ def _ulimits(at: str, spec: Container) -> Iterator[Refusal]:
 
 def _files(at: str, spec: Container, able: Abilities) -> Iterator[Refusal]:
     if able.mounts:
+        yield from _closed(at, spec)
         for number, mount in enumerate(spec.volumes):
             if mount.type == "volume" and mount.source and mount.target == "/":
                 yield f"{at}volumes[{number}].target", "the root of the host stays where it is"
@@ -212,6 +213,19 @@ def _files(at: str, spec: Container, able: Abilities) -> Iterator[Refusal]:
         if secret.target.startswith("/") and not secret.target.startswith(f"{SECRETS_FOLDER}/"):
             mend = f"; write target: {secret.target.rsplit('/', 1)[-1]}, and read $ORCH_SECRETS_DIR"
             yield f"{at}secrets[{number}].target", why + mend
+
+
+def _closed(at: str, spec: Container) -> Iterator[Refusal]:
+    for number, config in enumerate(spec.configs):
+        if _is_closed(config.target):
+            yield f"{at}configs[{number}].target", "no file can be put there"
+
+
+def _is_closed(target: str) -> bool:
+    """Whether the kernel lets nobody make a file there."""
+    path = Path("/", target)
+    inside = any(path.is_relative_to(closed) for closed in ("/proc", "/sys"))
+    return inside and not path.is_file()
 
 
 def _resources(at: str, owner: object, able: Abilities) -> Iterator[Refusal]:

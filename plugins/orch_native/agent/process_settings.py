@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch.spec.units import Bytes
 from orch_native.agent.driver import StartFault
+from orch_native.agent.pod import SECRETS_FOLDER
 from orch_native.agent.process_able import CAPABILITIES, capability
 
 if TYPE_CHECKING:
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     from orch_native.agent.files import Placed
     from orch_native.agent.pod import Piece, Pod
 
+_FILE_FOLDERS = (
+    ("configs", "ORCH_CONFIG_DIR", "/"),
+    ("secrets", "ORCH_SECRETS_DIR", SECRETS_FOLDER),
+)
+"""Where a process finds files with a relative target: mounted there, or in a folder of its own."""
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -140,9 +146,9 @@ def _environment(pod: Pod, piece: Piece, place: Place, identity: Account) -> dic
     }
     if piece.container.tty:
         base["TERM"] = "xterm"
-    for kind, variable in (("configs", "ORCH_CONFIG_DIR"), ("secrets", "ORCH_SECRETS_DIR")):
-        if kind in kinds and not place.mounts:
-            base[variable] = str(place.file_folders[kind])
+    for kind, variable, mounted in _FILE_FOLDERS:
+        if kind in kinds:
+            base[variable] = mounted if place.mounts else str(place.file_folders[kind])
     return base | own
 
 

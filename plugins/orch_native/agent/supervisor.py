@@ -34,7 +34,8 @@ NAMESPACES = {
     "net": 0x40000000,
 }
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT = 1, 2, 4, 32
-MS_BIND, MS_REC = 4096, 16384
+MS_BIND, MS_REC, MS_UNBINDABLE = 4096, 16384, 1 << 17
+MNT_DETACH = 2
 PROPAGATION = {"private": 1 << 18, "slave": 1 << 19, "shared": 1 << 20}
 PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 24, 36, 38
 
@@ -74,13 +75,6 @@ def _make_point(target: str, *, folder: bool, layers: str) -> None:
     if os.path.exists(target):  # noqa: PTH110
         return
     above = _existing(target)
-    if os.path.dirname(target) == "/" and not folder:  # noqa: PTH120
-        # No layer can lie over the root itself: an empty file there is the least that does.
-        os.close(os.open(target, os.O_CREAT | os.O_WRONLY, 0o444))
-        return
-    if above == "/":
-        above = "/" + target.split("/")[1]
-        os.makedirs(above, exist_ok=True)  # noqa: PTH103
     if not os.path.exists(os.path.join(above, ".orch-layer")):  # noqa: PTH110, PTH118
         _layer(above, layers)
     if folder:
@@ -106,12 +100,64 @@ def _layer(above: str, layers: str) -> None:
     _mount("overlay", above, "overlay", 0, options, f"make a place in {above}")
 
 
+def _is_folder(step: dict[str, Any]) -> bool:
+    return step["op"] == "tmpfs" or os.path.isdir(step["source"])  # noqa: PTH112
+
+
+def _new_at_root(steps: list[dict[str, Any]]) -> dict[str, bool]:
+    """Names directly below `/` that the host has not, and whether each is a folder."""
+    found: dict[str, bool] = {}
+    for step in steps:
+        name, _, rest = step["target"].strip("/").partition("/")
+        if name and not os.path.lexists(f"/{name}"):
+            found[name] = found.get(name, False) or bool(rest) or _is_folder(step)
+    return found
+
+
+def _own_root(new: dict[str, bool], layers: str) -> None:
+    """Make a root with everything of the host's in it, and the new names beside.
+
+    No layer can lie over the root itself, and the host's own must stay as it is.
+    """
+    root = f"{layers}/root"
+    os.mkdir(root, 0o755)  # noqa: PTH102
+    _mount(root, root, "", MS_BIND, "", "make a root of its own")
+    # What is bound below is copied with its mounts, and this one must not be among them.
+    _mount("", root, "", MS_UNBINDABLE, "", "make a root of its own")
+    for name in os.listdir("/"):  # noqa: PTH208
+        _carry_over(f"/{name}", f"{root}/{name}")
+    for name, folder in new.items():
+        _make_empty(f"{root}/{name}", folder=folder)
+    os.chdir(root)
+    _check(_libc.pivot_root(b".", b"."), "change to a root of its own")
+    # Both roots are stacked there now; the host's lies on top.
+    _check(_libc.umount2(b".", MNT_DETACH), "leave the root of the host")
+    os.chdir("/")
+
+
+def _carry_over(source: str, target: str) -> None:
+    if os.path.islink(source):  # noqa: PTH114
+        os.symlink(os.readlink(source), target)  # noqa: PTH115, PTH211
+        return
+    _make_empty(target, folder=os.path.isdir(source))  # noqa: PTH112
+    _mount(source, target, "", MS_BIND | MS_REC, "", f"carry {source} over")
+
+
+def _make_empty(path: str, *, folder: bool) -> None:
+    if folder:
+        os.mkdir(path, 0o755)  # noqa: PTH102
+    else:
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o644))
+
+
 def _mounts(steps: list[dict[str, Any]], layers: str) -> None:
     _mount("none", "/", "", MS_REC | PROPAGATION["slave"], "", "detach the mounts")
     _mount("tmpfs", layers, "tmpfs", MS_NOSUID | MS_NODEV, "size=16m,mode=0755", "make layers")
+    if new := _new_at_root(steps):
+        _own_root(new, layers)
     for step in steps:
         target = step["target"]
-        folder = step["op"] == "tmpfs" or os.path.isdir(step["source"])  # noqa: PTH112
+        folder = _is_folder(step)
         _make_point(target, folder=folder, layers=layers)
         if step["op"] == "tmpfs":
             _mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV, step["data"], f"mount {target}")

@@ -219,6 +219,43 @@ def test_configs_secrets_and_volumes_are_where_the_spec_says(node: Node) -> None
     assert not (node.state / "volumes/shop_data").exists()
 
 
+@root
+def test_what_stands_at_the_root_is_in_a_root_of_its_own(node: Node) -> None:
+    if not can(node, "mounts"):
+        pytest.skip("nothing can be mounted without CAP_SYS_ADMIN")
+    script = (
+        "cat $ORCH_CONFIG_DIR/zz-app.toml /zz-made/deep/two.toml; touch /zz-data/mark; "
+        "test -e /zz-scratch && cat /zz-up.toml; exec sleep 1000"
+    )
+    body = {
+        "command": ["sh", "-c", script],
+        "configs": [
+            {"source": "app", "target": "zz-app.toml"},
+            {"source": "app", "target": "/zz-made/deep/two.toml"},
+            {"source": "app", "target": "../zz-up.toml"},
+        ],
+        "volumes": [
+            {"type": "volume", "source": "data", "target": "/zz-data"},
+            {"type": "tmpfs", "target": "/zz-scratch/inner"},
+        ],
+        "user": "nobody",
+    }
+    files, volumes = {"configs/app": b"answer = 42\n"}, {"data": {"name": "shop_data"}}
+    before = sorted(os.listdir("/"))  # noqa: PTH208
+    node.agent.assign([allocation("a1", body, files=files, volumes=volumes)])
+    node.ready("a1")
+    await_(lambda: node.output("a1") == ["answer = 42"] * 3)
+    await_((node.state / "volumes/shop_data/mark").exists)
+    assert sorted(os.listdir("/")) == before  # noqa: PTH208
+    code, text = node.run("a1", "sh", "-c", "cat /zz-app.toml; ls -d /etc /proc/self")
+    assert (code, text.split("\n")[0]) == (0, "answer = 42")
+    assert "/proc/self" in text
+    node.agent.assign([])
+    node.gone()
+    assert sorted(os.listdir("/")) == before  # noqa: PTH208
+    node.agent.remove_volume("shop_data")
+
+
 def _no_canary(state: Path, proc: Path) -> None:
     logs = {p for p in state.rglob("log*") if p.is_file()}
     for path in state.rglob("*"):

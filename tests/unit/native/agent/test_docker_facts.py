@@ -9,6 +9,8 @@ from orch_native.agent import docker_facts
 from orch_native.agent.docker_facts import EngineFacts
 from orch_native.agent.driver import Unreached
 
+Answer = tuple[dict[str, str], dict[str, str]]
+
 
 def test_an_engine_that_hangs_is_away_after_a_moment_and_there_once_it_answers(
     monkeypatch: pytest.MonkeyPatch,
@@ -16,10 +18,10 @@ def test_an_engine_that_hangs_is_away_after_a_moment_and_there_once_it_answers(
     monkeypatch.setattr(docker_facts, "PATIENCE", 0.2)
     answers, calls = threading.Event(), []
 
-    def version() -> str:
+    def version() -> Answer:
         calls.append(time.monotonic())
         answers.wait(30)
-        return "20.10"
+        return {"Name": "here"}, {"Version": "20.10"}
 
     facts = EngineFacts("docker", frozenset({"exec"}), version)
     begun = time.monotonic()
@@ -34,15 +36,16 @@ def test_an_engine_that_hangs_is_away_after_a_moment_and_there_once_it_answers(
     while not (found := facts.now()).available:
         assert time.monotonic() - begun < 10
     assert (found.version, found.features) == ("20.10", frozenset({"exec"}))
+    assert facts.look().info == {"Name": "here"}
 
 
 def test_an_engine_that_was_just_started_is_seen_soon() -> None:
     up = False
 
-    def version() -> str:
+    def version() -> Answer:
         if not up:
             raise Unreached("no Docker engine answers at unix:///x: Connection refused")
-        return "20.10"
+        return {}, {"Version": "20.10"}
 
     facts = EngineFacts("docker", frozenset(), version)
     assert "Connection refused" in facts.now().reason
@@ -53,7 +56,7 @@ def test_an_engine_that_was_just_started_is_seen_soon() -> None:
 
 
 def test_a_fault_of_ours_is_not_taken_for_an_absent_engine() -> None:
-    def version() -> str:
+    def version() -> Answer:
         raise ZeroDivisionError
 
     facts = EngineFacts("docker", frozenset(), version)
