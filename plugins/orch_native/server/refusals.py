@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from orch_native.server.world import World
 
 
+MOST_REPLICAS = 10_000
+"""Of one service on one node; a kernel gives out about three times as many process ids."""
+
+
 def refusals(
     world: World, controller: Controller, key: Key, body: Mapping[str, Any]
 ) -> list[Refusal]:
@@ -72,6 +76,11 @@ def _placement(
     if key.kind == "service":
         yield from _overlap(demand, body)
     wanted = _size(key, body)
+    if wanted > MOST_REPLICAS:
+        field = "deploy.replicas" if key.kind == "service" else "parallelism"
+        why = f"{wanted} of one {key.kind} are more than one node can run"
+        yield Refusal(field, why, f"write {MOST_REPLICAS} or fewer")
+        return
     for placed in range(wanted):
         placement = place(demand, [node])
         if not placement.node:

@@ -241,6 +241,9 @@ def test_what_stands_at_the_root_is_in_a_root_of_its_own(node: Node) -> None:
         "user": "nobody",
     }
     files, volumes = {"configs/app": b"answer = 42\n"}, {"data": {"name": "shop_data"}}
+    assert node.agent.refusals(body) == []
+    nowhere = {**SLEEP, "configs": [{"source": "app", "target": "/proc/zz"}]}
+    assert node.agent.refusals(nowhere) == [("configs[0].target", "no file can be put there")]
     before = sorted(os.listdir("/"))  # noqa: PTH208
     node.agent.assign([allocation("a1", body, files=files, volumes=volumes)])
     node.ready("a1")

@@ -331,3 +331,12 @@ def test_an_engine_that_is_away_is_told_once_with_the_way_to_get_it(
     plane.agent.away, plane.agent.refused = {}, []
     plane.controller._facts_at -= 0.6
     assert not plane.ask(lambda r: refusals.refusals(r.world, plane.controller, key, body))
+
+
+def test_more_replicas_than_a_node_can_run_are_refused_at_once(plane: Plane) -> None:
+    key = Key(SHOP, "service", "web")
+    body = service("ok", replicas=10**20)
+    (found,) = plane.ask(lambda r: refusals.refusals(r.world, plane.controller, key, body))
+    assert found.path == "deploy.replicas"
+    assert "more than one node can run" in found.reason
+    assert found.mend == "write 10000 or fewer"
