@@ -117,7 +117,9 @@ def test_a_new_object_shows_what_was_written_and_counts_the_rest() -> None:
         "deploy": {"mode": "replicated", "replicas": 2, "update_config": pace},
     }
     made = Action(Operation.CREATE, "service/a", "service", "a", "it is not there", body=body)
+    waits = {"db": {"condition": "service_healthy"}}
     said = {"image": "a:1", "ports": [{"target": 80}], "deploy": {"replicas": 2}}
+    said["depends_on"] = waits  # an edge of the plan, in no body
     document = {"services": {"a": said}}
     told = to_text(plan_report(replace(plan(made), document=document)))
     assert "+ image: a:1" in told

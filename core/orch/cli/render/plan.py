@@ -111,7 +111,10 @@ def _said(action: Action, document: Mapping[str, Any]) -> Mapping[str, Any]:
     section = document.get(f"{action.kind}s")
     name = action.id.partition("/")[2]
     said = section.get(name) if isinstance(section, dict) else None
-    return said if isinstance(said, dict) and said.keys() <= (action.body or {}).keys() else {}
+    if not isinstance(said, dict):
+        return {}
+    shared = said.keys() & (action.body or {}).keys()
+    return said if 2 * len(shared) > len(said) else {}
 
 
 def _created(body: Mapping[str, Any], said: Mapping[str, Any]) -> list[Line]:
