@@ -53,9 +53,11 @@ def _names(ctx: click.Context, part: str) -> list[str]:
 
 
 def _files(ctx: click.Context) -> list[Path]:
-    from orch.cli.specfile import found_here
+    from pathlib import Path
 
-    return list(ctx.params.get("file") or found_here())
+    from orch.load.defaults import found_files
+
+    return list(ctx.params.get("file") or found_files(Path()))
 
 
 def complete_fields(_ctx: click.Context, _param: click.Parameter, word: str) -> list[str]:

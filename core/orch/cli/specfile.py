@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orch.errors import InvalidSpec, UsageFault
+from orch.load.defaults import default_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,26 +16,6 @@ if TYPE_CHECKING:
     from orch.cli.choices import SpecChoice
     from orch.cli.render.out import Out
     from orch.load.source import Loaded, Source
-
-OVERRIDES = {
-    "compose.yaml": "compose.override.yaml",
-    "compose.yml": "compose.override.yml",
-    "docker-compose.yaml": "docker-compose.override.yaml",
-    "docker-compose.yml": "docker-compose.override.yml",
-}
-
-
-def found_here() -> tuple[Path, ...]:
-    """The spec of the working directory, with Compose's override file; empty when none is here."""
-    from orch.load.source import DEFAULT_FILES
-
-    for name in DEFAULT_FILES:
-        if Path(name).is_file():
-            override = OVERRIDES.get(name)
-            more = (Path(override),) if override and Path(override).is_file() else ()
-            return (Path(name), *more)
-    return ()
-
 
 def load_spec(choice: SpecChoice, out: Out) -> Loaded:
     """Load the chosen spec and tell its warnings.
@@ -78,14 +59,7 @@ def _source(choice: SpecChoice) -> Source:
 
 def files_of(choice: SpecChoice) -> tuple[Path, ...]:
     """The files named, or those of the working directory. Raises UsageFault when there is none."""
-    files = choice.files or found_here()
-    if not files:
-        raise UsageFault(
-            "there is no spec here",
-            place=str(Path.cwd()),
-            mend="write orch.yaml, or name a file with --file",
-        )
-    return files
+    return choice.files or default_files(Path())
 
 
 def folder_of(choice: SpecChoice) -> Path:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from orch.backend.contract import SupportsName
 from orch.errors import InvalidSpec, UsageFault
 from orch.frozen import EMPTY
+from orch.load.defaults import default_files
 from orch.load.detect import ORCH, format_of, is_ours
 from orch.load.document import (
     Invalid,
@@ -46,25 +47,9 @@ __all__ = (
     "Loaded",
     "Source",
     "app_from_document",
-    "default_file",
     "document_of",
     "load",
     "load_name",
-)
-DEFAULT_FILES = (
-    "orch.yaml",
-    "orch.yml",
-    "orch.json",
-    "compose.yaml",
-    "compose.yml",
-    "docker-compose.yaml",
-    "docker-compose.yml",
-)
-OVERRIDE_FILES = (
-    "compose.override.yml",
-    "compose.override.yaml",
-    "docker-compose.override.yml",
-    "docker-compose.override.yaml",
 )
 
 
@@ -119,26 +104,6 @@ def load_name(source: Source, readers: Mapping[str, Reader]) -> str:
     with collector_paused():
         name = _Naming(source, readers).name()
     return load(source, readers).app.name if name is None else name
-
-
-def default_file(folder: Path) -> Path:
-    """The file that is meant when none is named. Raises UsageFault when there is none."""
-    for name in DEFAULT_FILES:
-        if (folder / name).is_file():
-            return folder / name
-    raise UsageFault(
-        "there is no orch.yaml or compose.yaml here",
-        place=str(folder.resolve()),
-        mend="name the file with -f",
-    )
-
-
-def default_files(folder: Path) -> tuple[Path, ...]:
-    """The file that is meant when none is named, and the override file that Compose has for its."""
-    first = default_file(folder)
-    overrides = () if first.name.startswith(ORCH) else OVERRIDE_FILES
-    found = [folder / name for name in overrides if (folder / name).is_file()]
-    return (first, *found[:1])
 
 
 class _Loading:

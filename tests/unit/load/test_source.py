@@ -12,7 +12,8 @@ import pytest
 from orch.backend.contract import Reading
 from orch.errors import InvalidSpec, UsageFault
 from orch.load import files
-from orch.load.source import Source, default_file, document_of, load
+from orch.load.defaults import default_files
+from orch.load.source import Source, document_of, load
 from orch.types import Ledger, Place
 
 if TYPE_CHECKING:
@@ -79,11 +80,15 @@ def test_unreadable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_default_file(tmp_path: Path) -> None:
-    with pytest.raises(UsageFault, match="name the file with -f"):
-        default_file(tmp_path)
-    (tmp_path / "compose.yaml").touch()
+    with pytest.raises(UsageFault, match="name a file with --file"):
+        default_files(tmp_path)
+    compose, override = tmp_path / "compose.yaml", tmp_path / "docker-compose.override.yml"
+    compose.touch()
+    assert default_files(tmp_path) == (compose,)
+    override.touch()
+    assert default_files(tmp_path) == (compose, override)
     (tmp_path / "orch.json").touch()
-    assert default_file(tmp_path) == tmp_path / "orch.json"
+    assert default_files(tmp_path) == (tmp_path / "orch.json",)
 
 
 def test_formats(tmp_path: Path) -> None:
