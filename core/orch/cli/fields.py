@@ -48,11 +48,21 @@ def find(wanted: str) -> list[SpecField]:
 
     A name or index fits `*`, and may be left out.
     """
-    keys = tuple(key for key in wanted.replace("[", ".").replace("]", "").split(".") if key)
+    keys = _keys(wanted)
     above = {field: left for field in all_fields() if (left := _above(field.pattern, keys)) >= 0}
     whole = [field for field, left in above.items() if left == 0]
     least = min((len(field.pattern) for field in above), default=0)
     return whole or [field for field in above if len(field.pattern) == least]
+
+
+def beside(wanted: str) -> list[SpecField]:
+    """Fields that stand where this one would, if it were one."""
+    parent = _keys(wanted)[:-1]
+    return [f for f in all_fields() if parent and _above(f.pattern[:-1], parent) == 0]
+
+
+def _keys(wanted: str) -> tuple[str, ...]:
+    return tuple(key for key in wanted.replace("[", ".").replace("]", "").split(".") if key)
 
 
 def children(field: SpecField) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orch.cli.fields import all_fields, children, find, leaf_pattern
+from orch.cli.fields import all_fields, beside, children, find, leaf_pattern
 
 
 def paths(wanted: str) -> list[str]:
@@ -35,6 +35,13 @@ def test_an_alias_is_told_as_files_spell_it() -> None:
 
 def test_nothing_fits() -> None:
     assert find("no_such") == []
+
+
+def test_beside_are_those_of_the_same_parent() -> None:
+    near = {field.path for field in beside("services.web.prot")}
+    assert {"services.*.ports", "services.*.image"} <= near
+    assert all(path.count(".") == 2 for path in near)
+    assert beside("prot") == []
 
 
 def test_children_are_one_level_below() -> None:

@@ -56,9 +56,9 @@ def _top() -> list[SpecField]:
 def _nearest(field: str) -> str:
     from difflib import get_close_matches
 
-    from orch.cli.fields import all_fields
+    from orch.cli.fields import all_fields, beside
 
-    names = {one.pattern[-1]: one.path for one in reversed(all_fields())}
+    names = {one.pattern[-1]: one.path for one in beside(field) or reversed(all_fields())}
     near = get_close_matches(field.rpartition(".")[2], names, 3)
     return f"did you mean {' or '.join(names[n] for n in near)}?" if near else "see orch explain"
 
