@@ -466,10 +466,16 @@ def _unreachable(socket: Path, fault: BaseException) -> errors.Unreachable:
             mend="run as the user who started it, or choose your own state with ORCH_STATE",
         )
     return errors.Unreachable(
-        f"the native server does not answer ({fault})",
+        f"the native server does not answer: {_plain(fault)}",
         place=str(socket),
-        mend="see its daemon.log, or start it with `orch server`",
+        mend="run the same command again, which starts it; its daemon.log tells why it ended",
     )
+
+
+def _plain(fault: BaseException) -> str:
+    """The reason without the number that the system gives it: `[Errno 111] Connection refused`."""
+    text = str(fault).strip() or type(fault).__name__
+    return text.partition("] ")[2] or text if text.startswith("[Errno") else text
 
 
 def _raise_for(answer: httpx.Response) -> None:

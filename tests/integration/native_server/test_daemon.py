@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from orch.errors import Denied, Locked, OrchError, UsageFault
+from orch.errors import Denied, Locked, OrchError, Unreachable, UsageFault
 from orch.types import Instance
 from orch_native import daemon
 from orch_native.api import RolloutPhase
@@ -324,3 +324,13 @@ def test_a_state_that_is_not_ours_or_no_folder_is_told_with_a_way_out(tmp_path: 
             daemon.ensure_running(state)
     finally:
         os.seteuid(0)
+
+
+def test_a_server_that_is_gone_is_told_in_plain_words(tmp_path: Path) -> None:
+    socket = tmp_path / "orch.sock"
+    from orch_native.client import NativeClient
+
+    with NativeClient(socket) as client, pytest.raises(Unreachable) as caught:
+        client.about()
+    assert "does not answer: No such file or directory" in str(caught.value)
+    assert "run the same command again" in caught.value.mend
