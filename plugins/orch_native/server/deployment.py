@@ -101,7 +101,7 @@ def verdict(view: ServiceView, alloc: Alloc, now: float) -> Verdict:
     if _ended_well(view, alloc):
         return Verdict(Health.HEALTHY)
     if alloc.serving and alloc.ready_since is not None:
-        due = alloc.ready_since + (view.pace.monitor if fresh else 0.0)
+        due = alloc.ready_since + view.pace.monitor
         return Verdict(Health.HEALTHY) if now >= due else Verdict(Health.WAITING, until=due)
     deadline = max(alloc.created, deployment.started) + view.pace.deadline
     if now >= deadline:

@@ -5,6 +5,7 @@ is asked again after every change and observation, and when the time that it nam
 
 A slot is an index that shall be held by one replica. Two replicas share a slot only in an update
 that is `start-first`; otherwise the old one must have been seen gone before the new one starts.
+Three never do, however fast one update follows another.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from orch_native.server.model import Alloc, Deployment
 
 _KEPT_PER_SLOT = 2
+_SHARED = 2
 
 
 @dataclass(slots=True)
@@ -82,9 +84,7 @@ def forget(allocs: Sequence[Alloc], now: float, todo: Step, *, at_once: bool) ->
                 todo.at(due)
 
 
-def _converge(
-    view: ServiceView, verdicts: dict[int, Verdict], now: float, todo: Step
-) -> None:
+def _converge(view: ServiceView, verdicts: dict[int, Verdict], now: float, todo: Step) -> None:
     _lost(view, todo)
     _surplus(view, todo)
     slots = _sort(view, verdicts, todo)
@@ -119,35 +119,59 @@ def _sort(view: ServiceView, verdicts: dict[int, Verdict], todo: Step) -> Slots:
         holders = [a for a in view.allocs if a.index == index and a.holds]
         right = view.current(index)
         others = [a for a in holders if a is not right]
-        if any(a.index == index and a.leaving is not None and not a.gone for a in view.allocs):
+        if _leaving(view, index):
             slots.busy.add(index)
         if right is None and not others:
             slots.vacant.append(index)
             slots.busy.add(index)
         elif right is None:
-            slots.outdated[index] = others[0]
-            todo.add(*(Leave(a.id, "one too many") for a in others[1:]))
+            # Of two earlier versions the older one came through, unless it serves no more.
+            kept = next((a for a in others if a.serving), others[0])
+            slots.outdated[index] = kept
+            if others != [kept]:
+                slots.busy.add(index)
+                todo.add(*(Leave(a.id, "one too many") for a in others if a is not kept))
         elif others:
             slots.busy.add(index)
-            if verdicts[index].health is Health.HEALTHY:
-                todo.add(*(Leave(a.id, "replaced") for a in others))
+            done = _replaced(view, verdicts[index], others)
+            todo.add(*(Leave(a.id, "replaced") for a in done))
         elif verdicts[index].health is Health.WAITING:
             slots.busy.add(index)
     return slots
 
 
-def _fill(
-    view: ServiceView, slots: Slots, verdicts: dict[int, Verdict], todo: Step
-) -> None:
+def _leaving(view: ServiceView, index: int) -> list[Alloc]:
+    """What was told to leave a slot and still runs."""
+    return [a for a in view.allocs if a.index == index and a.leaving is not None and not a.gone]
+
+
+def _replaced(view: ServiceView, seen: Verdict, others: list[Alloc]) -> list[Alloc]:
+    """Which earlier replicas of a slot the wanted version's own makes needless.
+
+    A failure that did not end the update is borne, so the slot is done as it would be in a
+    `stop-first` one. Where the update failed, what still serves stays.
+    """
+    deployment = view.deployment
+    if seen.health is Health.HEALTHY:
+        return others
+    if seen.health is Health.WAITING or deployment is None:
+        return []
+    if deployment.phase is RolloutPhase.FAILED:
+        return [a for a in others if not a.serving]
+    return [] if deployment.phase is RolloutPhase.PAUSED else others
+
+
+def _fill(view: ServiceView, slots: Slots, verdicts: dict[int, Verdict], todo: Step) -> None:
     """Start what is missing."""
     wanted = view.slots
     for index in slots.vacant:
-        overlapping = any(
-            a.index == index and a.leaving is not None and not a.gone for a in view.allocs
-        )
-        if overlapping and not view.pace.start_first:
+        leaving = len(_leaving(view, index))
+        if leaving >= (_SHARED if view.pace.start_first else 1):
             continue
         if view.policy.ordered and not _below_done(view, verdicts, index):
+            if not leaving:
+                # What it waits for may be a replica that only the update can mend.
+                slots.busy.discard(index)
             continue
         todo.add(Start(index, _version_for(view, index), wanted[index]))
 
@@ -193,8 +217,8 @@ def _update(
     view: ServiceView, deployment: Deployment, slots: Slots, now: float, todo: Step
 ) -> None:
     """Begin the next batch when the last one is done and the pause is over."""
-    if deployment.base is None and deployment.phase is RolloutPhase.PROGRESSING:
-        _replace_unproven(slots, todo)
+    if deployment.phase is RolloutPhase.PROGRESSING:
+        _replace_unproven(view, deployment, slots, todo)
     if slots.busy:
         return
     if _canary(view, deployment) and not any(
@@ -212,18 +236,17 @@ def _update(
             todo.add(Leave(slots.outdated[index].id, "updated"))
 
 
-def _replace_unproven(slots: Slots, todo: Step) -> None:
+def _replace_unproven(view: ServiceView, deployment: Deployment, slots: Slots, todo: Step) -> None:
     """A version that was never healthy and serves nobody needs no care."""
+    proven = view.row.proven.template if view.row.proven and deployment.base is not None else None
     for index, alloc in list(slots.outdated.items()):
-        if not alloc.serving:
+        if not alloc.serving and alloc.template != proven:
             todo.add(Leave(alloc.id, "updated"))
             del slots.outdated[index]
             slots.busy.add(index)
 
 
-def _canaries_healthy(
-    view: ServiceView, deployment: Deployment, now: float, todo: Step
-) -> None:
+def _canaries_healthy(view: ServiceView, deployment: Deployment, now: float, todo: Step) -> None:
     if view.pace.promote == "auto":
         changed = replace(deployment, promoted=True, batch_done=now)
         todo.add(SetDeployment(changed), Tell("progress", "the canaries are healthy: promoted"))
@@ -234,9 +257,7 @@ def _canaries_healthy(
     todo.add(SetDeployment(waiting), Tell("progress", message))
 
 
-def _paused_long_enough(
-    view: ServiceView, deployment: Deployment, now: float, todo: Step
-) -> bool:
+def _paused_long_enough(view: ServiceView, deployment: Deployment, now: float, todo: Step) -> bool:
     """Whether `delay` has passed since the last batch; the first one need not wait."""
     if not view.pace.delay:
         return True

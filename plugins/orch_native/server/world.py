@@ -261,7 +261,7 @@ class World:
             self.uids[row.key] = row.uid
         for template in map(_template, store.rows("SELECT * FROM templates")):
             self.templates[template.uid][template.number] = template
-        for alloc in map(_alloc, store.rows("SELECT * FROM allocations ORDER BY created, id")):
+        for alloc in map(_alloc, store.rows("SELECT * FROM allocations ORDER BY created, rowid")):
             self.allocs[alloc.id] = alloc
             self.members[alloc.uid][alloc.id] = None
         for run in map(_run, store.rows("SELECT * FROM runs ORDER BY uid, number")):
