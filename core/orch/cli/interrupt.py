@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
+STOPPING = "orch: stopping after the steps that run; once more stops at once"
+AT_ONCE = b"\norch: stopped at once; `orch status` tells what stands\n"
+
 
 @contextmanager
 def stop_asked(say: Callable[[str], None]) -> Iterator[threading.Event]:
@@ -22,10 +26,11 @@ def stop_asked(say: Callable[[str], None]) -> Iterator[threading.Event]:
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         if asked.is_set():
-            say("orch: stopped at once; `orch status` tells what stands")
+            os.write(sys.stderr.fileno(), AT_ONCE)
             os._exit(exits.INTERRUPTED)
         asked.set()
-        say("orch: stopping after the steps that run; once more stops at once")
+        # The handler may have cut into a write of the same stream, which is not re-entrant.
+        threading.Thread(target=say, args=(STOPPING,), daemon=True).start()
 
     previous = {n: signal.signal(n, on_signal) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
