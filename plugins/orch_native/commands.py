@@ -44,7 +44,9 @@ def _state_option(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.group("server", invoke_without_command=True, context_settings=_HELP)
 @_state_option
 @click.option("--foreground", is_flag=True, help="Stay in this terminal; Ctrl-C ends it.")
-@click.option("--docker-host", help="Address of the Docker engine, such as unix:///run/docker.sock.")
+@click.option(
+    "--docker-host", help="Address of the Docker engine, such as unix:///run/docker.sock."
+)
 @click.pass_context
 def server(
     ctx: click.Context, *, state: Path | None, foreground: bool, docker_host: str | None
@@ -173,9 +175,7 @@ def why(
 @spec_options
 @target_options
 @click.pass_obj
-def promote(
-    settings: Settings, *, service: str, spec: SpecChoice, target: TargetChoice
-) -> None:
+def promote(settings: Settings, *, service: str, spec: SpecChoice, target: TargetChoice) -> None:
     """Let the healthy canary of a service go on to all its replicas."""
     from orch.cli.connect import connected_by_name
     from orch_native.backend import NativeBackend

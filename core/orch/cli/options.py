@@ -97,19 +97,44 @@ def spec_options(function: Function) -> Function:
     return _with(
         bundled,
         option(
-            "-f", "--file", multiple=True, type=FILE, heading=SPEC,
+            "-f",
+            "--file",
+            multiple=True,
+            type=FILE,
+            heading=SPEC,
             help="Spec to read; later ones are laid over earlier ones. Default: orch.yaml,"
             " then compose.yaml, here.",
         ),
-        option("--format", "format_", metavar="NAME", heading=SPEC,
-               help="Format of the files, when it can't be told."),
+        option(
+            "--format",
+            "format_",
+            metavar="NAME",
+            heading=SPEC,
+            help="Format of the files, when it can't be told.",
+        ),
         option("--env", metavar="NAME", heading=SPEC, help="One of the spec's environments."),
-        option("--profile", multiple=True, metavar="NAME", heading=SPEC,
-               help="Also run services of this profile."),
-        option("--set", "setting", multiple=True, type=Pair(), heading=SPEC,
-               help="Fill a variable of the spec."),
-        option("--env-file", multiple=True, type=FILE, heading=SPEC,
-               help="Read variables from this file; they win over .env."),
+        option(
+            "--profile",
+            multiple=True,
+            metavar="NAME",
+            heading=SPEC,
+            help="Also run services of this profile.",
+        ),
+        option(
+            "--set",
+            "setting",
+            multiple=True,
+            type=Pair(),
+            heading=SPEC,
+            help="Fill a variable of the spec.",
+        ),
+        option(
+            "--env-file",
+            multiple=True,
+            type=FILE,
+            heading=SPEC,
+            help="Read variables from this file; they win over .env.",
+        ),
     )
 
 
@@ -130,16 +155,44 @@ def target_options(function: Function) -> Function:
 
     return _with(
         bundled,
-        option("-b", "--backend", metavar="NAME", envvar="ORCH_BACKEND", heading=TARGET,
-               shell_complete=complete_backends, help="Backend to use. Default: native."),
-        option("--target", metavar="NAME", envvar="ORCH_TARGET", heading=TARGET,
-               shell_complete=complete_targets, help="A target of targets.yaml."),
-        option("--namespace", metavar="NAME", envvar="ORCH_NAMESPACE", heading=TARGET,
-               help="Namespace on the target. Default: default."),
-        option("--name", metavar="NAME", heading=TARGET,
-               help="Name of the application there. Default: the spec's."),
-        option("--option", "backend_option", multiple=True, type=Pair(), heading=TARGET,
-               help="A setting of the backend; see orch backends."),
+        option(
+            "-b",
+            "--backend",
+            metavar="NAME",
+            envvar="ORCH_BACKEND",
+            heading=TARGET,
+            shell_complete=complete_backends,
+            help="Backend to use. Default: native.",
+        ),
+        option(
+            "--target",
+            metavar="NAME",
+            envvar="ORCH_TARGET",
+            heading=TARGET,
+            shell_complete=complete_targets,
+            help="A target of targets.yaml.",
+        ),
+        option(
+            "--namespace",
+            metavar="NAME",
+            envvar="ORCH_NAMESPACE",
+            heading=TARGET,
+            help="Namespace on the target. Default: default.",
+        ),
+        option(
+            "--name",
+            metavar="NAME",
+            heading=TARGET,
+            help="Name of the application there. Default: the spec's.",
+        ),
+        option(
+            "--option",
+            "backend_option",
+            multiple=True,
+            type=Pair(),
+            heading=TARGET,
+            help="A setting of the backend; see orch backends.",
+        ),
     )
 
 
@@ -161,18 +214,47 @@ def rollout_options(function: Function) -> Function:
 
     return _with(
         bundled,
-        option("--timeout", type=Seconds(), heading=ROLLOUT,
-               help="Give up after this time (exit code 7)."),
-        option("--wait/--no-wait", default=True, heading=ROLLOUT,
-               help="Watch until everything is healthy, or only hand it over."),
-        option("--rollback/--no-rollback", default=True, heading=ROLLOUT,
-               help="Return to the last good release when the rollout fails."),
-        option("--lock-wait", type=Seconds(), default=0.0, heading=ROLLOUT, show_default=False,
-               help="Wait this long for another deploy's lock."),
-        option("--concurrency", type=click.IntRange(1, 256), default=8, show_default=True,
-               heading=ROLLOUT, help="Steps done at the same time."),
-        option("-y", "--yes", is_flag=True, heading=ROLLOUT,
-               help="Do not ask before data is destroyed."),
+        option(
+            "--timeout",
+            type=Seconds(),
+            heading=ROLLOUT,
+            help="Give up after this time (exit code 7).",
+        ),
+        option(
+            "--wait/--no-wait",
+            default=True,
+            heading=ROLLOUT,
+            help="Watch until everything is healthy, or only hand it over.",
+        ),
+        option(
+            "--rollback/--no-rollback",
+            default=True,
+            heading=ROLLOUT,
+            help="Return to the last good release when the rollout fails.",
+        ),
+        option(
+            "--lock-wait",
+            type=Seconds(),
+            default=0.0,
+            heading=ROLLOUT,
+            show_default=False,
+            help="Wait this long for another deploy's lock.",
+        ),
+        option(
+            "--concurrency",
+            type=click.IntRange(1, 256),
+            default=8,
+            show_default=True,
+            heading=ROLLOUT,
+            help="Steps done at the same time.",
+        ),
+        option(
+            "-y",
+            "--yes",
+            is_flag=True,
+            heading=ROLLOUT,
+            help="Do not ask before data is destroyed.",
+        ),
     )
 
 
@@ -192,8 +274,13 @@ def output_options(
         told = "Print events as lines of JSON while it goes on." if stream else "As --output json."
         return _with(
             bundled,
-            option(*names, type=click.Choice(offered), default="text", heading=OUTPUT,
-                   help="Form of the result."),
+            option(
+                *names,
+                type=click.Choice(offered),
+                default="text",
+                heading=OUTPUT,
+                help="Form of the result.",
+            ),
             option("--json", "as_json", is_flag=True, heading=OUTPUT, help=told),
         )
 
@@ -209,10 +296,20 @@ def level_options(function: Function) -> Function:
 
     return _with(
         bundled,
-        option("--strict", "level", flag_value="strict", heading="Fidelity",
-               help="Refuse any loss (exit code 4)."),
-        option("--loose", "level", flag_value="loose", heading="Fidelity",
-               help="Only report losses, also those of data and security."),
+        option(
+            "--strict",
+            "level",
+            flag_value="strict",
+            heading="Fidelity",
+            help="Refuse any loss (exit code 4).",
+        ),
+        option(
+            "--loose",
+            "level",
+            flag_value="loose",
+            heading="Fidelity",
+            help="Only report losses, also those of data and security.",
+        ),
         option("--default-level", "level", flag_value="default", default="default", hidden=True),
     )
 

@@ -23,7 +23,9 @@ class Root(click.Group):
         return [*SUMMARIES, *sorted(set(self._with_plugins()) - set(SUMMARIES))]
 
     def get_command(
-        self, ctx: click.Context, cmd_name: str  # noqa: ARG002
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        cmd_name: str,
     ) -> click.Command | None:
         """The verb of this name, a built-in one first."""
         if cmd_name in SUMMARIES:
@@ -41,7 +43,9 @@ class Root(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(
-        self, ctx: click.Context, formatter: click.HelpFormatter  # noqa: ARG002
+        self,
+        ctx: click.Context,  # noqa: ARG002
+        formatter: click.HelpFormatter,
     ) -> None:
         """Write the verbs under their headings; no file of a built-in one is read."""
         sections = {heading: list(verbs.items()) for heading, verbs in VERBS.items()}
@@ -121,8 +125,6 @@ def run(arguments: list[str]) -> int:
     settings = Settings()
 
     def invoke() -> Any:
-        return root.main(
-            args=arguments, prog_name="orch", standalone_mode=False, obj=settings
-        )
+        return root.main(args=arguments, prog_name="orch", standalone_mode=False, obj=settings)
 
     return guarded(invoke, settings)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from orch.cli.render.out import Out
     from orch.load.source import Loaded, Source
 
+
 def load_spec(choice: SpecChoice, out: Out) -> Loaded:
     """Load the chosen spec and tell its warnings.
 

@@ -87,9 +87,7 @@ class EngineFacts:
             answer.set_exception(fault)
         else:
             number = str(version.get("Version", ""))
-            facts = DriverFacts(
-                self._name, available=True, version=number, features=self._features
-            )
+            facts = DriverFacts(self._name, available=True, version=number, features=self._features)
             answer.set_result(Sight(facts, info, version))
 
     def _away(self, reason: str) -> Sight:

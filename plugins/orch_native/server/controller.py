@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from orch.errors import OrchError
-from orch_native.messages import Desired
+from orch_native.messages import Desired, Routing
 from orch_native.server import jobs, reconcile
 from orch_native.server.assignment import allocation_of
 from orch_native.server.decisions import Decisions
@@ -291,7 +291,11 @@ class Controller:
             self._assigned = wanted
 
     def _route(self) -> None:
-        routing = routing_of(self._world, self._vault, self._routing_version + 1)
+        version = self._routing_version + 1
+        if self._stopping_tasks:  # nothing answers: whatever holds the ports may end too
+            routing = Routing(version)
+        else:
+            routing = routing_of(self._world, self._vault, version)
         content = (routing.endpoints, routing.entries)
         if content != self._routed:
             self._routing_version += 1

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("orch.native")
 
+
 class Server(Protocol):
     """What the API asks of the process that it stands in."""
 
@@ -225,9 +226,7 @@ class Api:
 
     async def record_names(self, request: Request) -> Response:
         prefix = request.query_params.get("prefix", "")
-        names = await asyncio.to_thread(
-            records.names, self.server.store, app_of(request), prefix
-        )
+        names = await asyncio.to_thread(records.names, self.server.store, app_of(request), prefix)
         return JSONResponse(names)
 
     async def read_record(self, request: Request) -> Response:
@@ -296,8 +295,13 @@ def operations(api: Api) -> tuple[Operation, ...]:
         op("GET", "/v1/node", "Facts of the node.", api.node),
         op("POST", "/v1/stop", "End the server.", api.stop, takes=StopServer),
         op("GET", "/v1/apps", "Every instance.", api.apps),
-        op("GET", _APP + "/resources", "An instance's resources.", api.resources,
-           gives=list[StoredResource]),
+        op(
+            "GET",
+            _APP + "/resources",
+            "An instance's resources.",
+            api.resources,
+            gives=list[StoredResource],
+        ),
         op("GET", _RESOURCE, "One resource.", api.resource, gives=StoredResource),
         op("PUT", _RESOURCE, "Create or change a resource.", api.put, Put, StoredResource),
         op("DELETE", _RESOURCE, "Begin to remove a resource.", api.delete),
@@ -305,16 +309,33 @@ def operations(api: Api) -> tuple[Operation, ...]:
         op("POST", _APP + "/retry", "Start anew what failed.", api.retry, takes=Named),
         op("POST", _APP + "/promote", "Let a canary go on.", api.promote, takes=Named),
         op("GET", _APP + "/rollout", "Follow a change to its end.", api.rollout, stream=True),
-        op("POST", _APP + "/refusals", "What can't be run now.", api.refusals, Wanted,
-           list[Refusal]),
-        op("GET", _APP + "/secrets", "Versions of secrets that are kept.", api.held_secrets,
-           gives=dict[str, list[str]]),
-        op("POST", _APP + "/secrets/forget", "Drop other versions.", api.forget_secrets,
-           takes=Kept),
+        op(
+            "POST",
+            _APP + "/refusals",
+            "What can't be run now.",
+            api.refusals,
+            Wanted,
+            list[Refusal],
+        ),
+        op(
+            "GET",
+            _APP + "/secrets",
+            "Versions of secrets that are kept.",
+            api.held_secrets,
+            gives=dict[str, list[str]],
+        ),
+        op(
+            "POST", _APP + "/secrets/forget", "Drop other versions.", api.forget_secrets, takes=Kept
+        ),
         op("GET", _APP + "/status", "Services, jobs and replicas.", api.status),
         op("GET", _APP + "/why", "Why a replica is where it is.", api.why, gives=list[str]),
-        op("GET", _APP + "/stats", "Cpu and memory by replica.", api.stats,
-           gives=dict[str, dict[str, float]]),
+        op(
+            "GET",
+            _APP + "/stats",
+            "Cpu and memory by replica.",
+            api.stats,
+            gives=dict[str, dict[str, float]],
+        ),
         op("GET", _APP + "/logs", "What replicas print.", api.logs, stream=True),
         op("GET", _APP + "/events", "What happened.", api.events, stream=True),
         op("GET", _APP + "/records", "Names of records.", api.record_names, gives=list[str]),
@@ -331,9 +352,7 @@ def operations(api: Api) -> tuple[Operation, ...]:
 def application(server: Server) -> Starlette:
     """The API as an ASGI application."""
     api = Api(server)
-    routes: list[Any] = [
-        Route(o.path, o.handler, methods=[o.method]) for o in operations(api)
-    ]
+    routes: list[Any] = [Route(o.path, o.handler, methods=[o.method]) for o in operations(api)]
     routes.append(WebSocketRoute(_APP + "/exec", api.exec))
     handlers: Any = {errors.OrchError: _told, Exception: _unexpected, 404: _no_route}
     return Starlette(routes=routes, exception_handlers=handlers)

@@ -212,9 +212,7 @@ def status(world: World, app: App, nodes: Sequence[NodeUse]) -> dict[str, Any]:
     return {"revision": revision, "healthy": healthy, "services": services}
 
 
-def _service_status(
-    world: World, view: ServiceView, nodes: Sequence[NodeUse]
-) -> dict[str, Any]:
+def _service_status(world: World, view: ServiceView, nodes: Sequence[NodeUse]) -> dict[str, Any]:
     sight = _service_rollout(view)
     ended_well = sum(
         1
@@ -303,9 +301,7 @@ def _first_address(alloc: Alloc) -> str:
     return alloc.address if port is None else f"{alloc.address}:{port}"
 
 
-def _endpoints(
-    world: World, row: ResourceRow, nodes: Sequence[NodeUse]
-) -> Iterator[str]:
+def _endpoints(world: World, row: ResourceRow, nodes: Sequence[NodeUse]) -> Iterator[str]:
     """Addresses that answer from outside."""
     host = next((n.facts.addresses[0] for n in nodes if n.facts.addresses), "127.0.0.1")
     for port in row.body.get("ports", ()):

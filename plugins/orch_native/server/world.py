@@ -310,9 +310,7 @@ def _resource(row: sqlite3.Row) -> ResourceRow:
 
 def _template(row: sqlite3.Row) -> Template:
     body, pins = json.loads(row["body"]), json.loads(row["pins"])
-    return Template(
-        row["uid"], row["number"], body, row["revision"], row["fingerprint"], pins
-    )
+    return Template(row["uid"], row["number"], body, row["revision"], row["fingerprint"], pins)
 
 
 def _alloc(row: sqlite3.Row) -> Alloc:

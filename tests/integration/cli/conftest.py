@@ -34,16 +34,27 @@ class Place:
     def run(self, *arguments: str, stdin: str = "", **more: str) -> Ended:
         """Run `orch` to its end."""
         ended = subprocess.run(
-            [ORCH, *arguments], cwd=self.folder, env=self.environment | more, input=stdin,
-            capture_output=True, text=True, timeout=PATIENCE, check=False,
+            [ORCH, *arguments],
+            cwd=self.folder,
+            env=self.environment | more,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
         )
         return Ended(ended.returncode, ended.stdout, ended.stderr)
 
     def shell(self, command: str, **more: str) -> Ended:
         """Run a line of shell to its end."""
         ended = subprocess.run(
-            ["bash", "-c", command], cwd=self.folder, env=self.environment | more,
-            capture_output=True, text=True, timeout=PATIENCE, check=False,
+            ["bash", "-c", command],
+            cwd=self.folder,
+            env=self.environment | more,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
             stdin=subprocess.DEVNULL,
         )
         return Ended(ended.returncode, ended.stdout, ended.stderr)

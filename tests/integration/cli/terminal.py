@@ -31,8 +31,12 @@ class Terminal:
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
         self.process = subprocess.Popen(
             ["setsid", "--ctty", *command],  # so that Ctrl-C on this terminal goes to the command
-            cwd=folder, env={"TERM": "xterm-256color", **environment},
-            stdin=slave, stdout=slave, stderr=slave, start_new_session=False,
+            cwd=folder,
+            env={"TERM": "xterm-256color", **environment},
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=False,
         )
         os.close(slave)
         self.raw = ""
@@ -41,7 +45,9 @@ class Terminal:
         return self
 
     def __exit__(
-        self, _kind: type[BaseException] | None, _fault: BaseException | None,
+        self,
+        _kind: type[BaseException] | None,
+        _fault: BaseException | None,
         _trace: TracebackType | None,
     ) -> None:
         if self.process.poll() is None:

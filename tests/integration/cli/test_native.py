@@ -79,8 +79,11 @@ def test_a_day_with_native(hello: Place) -> None:
     assert "web[0] | serving one" in hello.run("logs", "web").out
     with_command(hello)
     with_kill(hello)
-    bad = APP.format(port=hello.environment["PORT_OF_TEST"], python=sys.executable,
-                     before="echo no database >&2; exit 3;")
+    bad = APP.format(
+        port=hello.environment["PORT_OF_TEST"],
+        python=sys.executable,
+        before="echo no database >&2; exit 3;",
+    )
     hello.write("bad.yaml", bad)
     ended = hello.run("deploy", "-f", "bad.yaml", "--timeout", "90s")
     assert ended.code == 5, ended
@@ -94,8 +97,9 @@ def test_a_day_with_native(hello: Place) -> None:
 
 
 def with_command(hello: Place) -> None:
-    ended = hello.run("exec", "web", "--", "sh", "-c", "cat; echo out; echo err >&2; exit 7",
-                      stdin="piped\n")
+    ended = hello.run(
+        "exec", "web", "--", "sh", "-c", "cat; echo out; echo err >&2; exit 7", stdin="piped\n"
+    )
     assert (ended.code, ended.out) == (7, "piped\nout\n"), ended
     assert "err" in ended.err
     shell = [ORCH, "exec", "web", "sh"]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import time
+from contextlib import closing
 from pathlib import Path
 
 from orch_native import daemon
@@ -67,3 +70,30 @@ def test_why_explains_a_service_and_names_what_is_not_there(tmp_path: Path) -> N
     finally:
         orch(tmp_path, "down", "--yes")
         orch(tmp_path, "server", "stop", "--tasks")
+
+
+def test_stop_with_its_tasks_frees_the_published_ports(tmp_path: Path) -> None:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    serve = "[sh, -c, 'exec python3 -m http.server 8000 --bind \"$$ORCH_ADDRESS\"']"
+    published = f"    command: {serve}\n    ports: [{{target: 8000, published: {port}}}]\n"
+    ready = "    probes: {readiness: {tcp: {port: 8000}, interval: 1s}}\n"
+    (tmp_path / "orch.yaml").write_text(
+        f"apiVersion: orch/v1\nname: shop\nservices:\n  web:\n{published}{ready}"
+    )
+    try:
+        deployed = orch(tmp_path, "deploy")
+        assert deployed.returncode == 0, deployed.stderr
+        assert answers(port)
+    finally:
+        orch(tmp_path, "server", "stop", "--tasks")
+    end = time.monotonic() + 20
+    while answers(port):
+        assert time.monotonic() < end, "the proxy still holds the port"
+        time.sleep(0.1)
+
+
+def answers(port: int) -> bool:
+    with closing(socket.socket()) as line:
+        return line.connect_ex(("127.0.0.1", port)) == 0

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from orch_native.backend import NativeBackend
-
 from orch.testing.mutation import FidelityMutation, all_faults
 from orch.testing.variations import IMAGE, application_pairs
 from orch.types import render_path
+from orch_native.backend import NativeBackend
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

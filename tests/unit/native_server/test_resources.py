@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 FAST = {"update_config": {"monitor": "0s"}}
 
 
-
-
 def allocation(plane: Plane, name: str = "web") -> Any:
     (alloc,) = [a for a in plane.allocs(name) if not a.gone]
     return plane.agent.tasks[alloc.id].allocation

@@ -153,11 +153,11 @@ def change_lines(change: Change) -> list[Line]:
     drift = Span("  (drift: changed there since the last deploy)", "warn")
     tail = (drift,) if change.drift else ()
     if is_text_block(change.old, change.new):
-        return [line("    ", Span("~ ", "change"), f"{path}:", *tail),
-                *text_diff(change.old, change.new, "        ")]
-    sign, style = {Op.ADD: ("+", "add"), Op.REMOVE: ("-", "remove")}.get(
-        change.op, ("~", "change")
-    )
+        return [
+            line("    ", Span("~ ", "change"), f"{path}:", *tail),
+            *text_diff(change.old, change.new, "        "),
+        ]
+    sign, style = {Op.ADD: ("+", "add"), Op.REMOVE: ("-", "remove")}.get(change.op, ("~", "change"))
     return [line("    ", Span(f"{sign} ", style), f"{path}: ", *_values(change), *tail)]
 
 

@@ -50,8 +50,18 @@ def replicas_report(status: Status, chosen: Sequence[Replica]) -> Report:
     report = Report(f"Replicas of {status.app}")
     if not chosen:
         report.line(f"{status.app} has no replicas.")
-    columns = ("replica", "state", "ready", "restarts", "rev", "up", "node", "address", "id",
-               "message")
+    columns = (
+        "replica",
+        "state",
+        "ready",
+        "restarts",
+        "rev",
+        "up",
+        "node",
+        "address",
+        "id",
+        "message",
+    )
     report.table(columns, [_replica(replica) for replica in chosen])
     return report
 
@@ -105,9 +115,7 @@ def drift_report(instance: Instance, drifted: Sequence[Drift]) -> Report:
     return report
 
 
-def usage_report(
-    status: Status, usage: Mapping[str, Mapping[str, float]]
-) -> Report:
+def usage_report(status: Status, usage: Mapping[str, Mapping[str, float]]) -> Report:
     """What each replica uses."""
     report = Report(f"Use of {status.app}")
     rows: list[tuple[Span | str, ...]] = []
@@ -116,8 +124,15 @@ def usage_report(
             used = usage.get(replica.id)
             if used is not None:
                 name = Span(f"{replica.service}[{replica.index}]", "name")
-                rows.append((name, f"{used.get('cpu', 0):.2f}", size(used.get("memory", 0)),
-                             replica.node, replica.id))
+                rows.append(
+                    (
+                        name,
+                        f"{used.get('cpu', 0):.2f}",
+                        size(used.get("memory", 0)),
+                        replica.node,
+                        replica.id,
+                    )
+                )
     if not rows:
         report.line(f"{status.app} has no running replicas.")
     report.table(("replica", "cpu", "memory", "node", "id"), rows)

@@ -22,10 +22,18 @@ if TYPE_CHECKING:
     "orch apply prod.plan --timeout 10m --json",
 )
 @click.argument("planfile", type=click.Path(dir_okay=False, path_type=Path))
-@option("--option", "backend_option", multiple=True, metavar="KEY=VALUE",
-        help="A setting of the backend, as it was given to orch plan.")
-@option("--base", type=click.Path(file_okay=False, path_type=Path),
-        help="Folder that paths of secrets start at. Default: the spec's, when it was planned.")
+@option(
+    "--option",
+    "backend_option",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A setting of the backend, as it was given to orch plan.",
+)
+@option(
+    "--base",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder that paths of secrets start at. Default: the spec's, when it was planned.",
+)
 @rollout_options
 @output_options("text", "json", "yaml", stream=True)
 @click.pass_obj

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @verb(
     "orch completion bash > /etc/bash_completion.d/orch",
-    'echo \'eval "$(orch completion zsh)"\' >> ~/.zshrc',
+    "echo 'eval \"$(orch completion zsh)\"' >> ~/.zshrc",
     "orch completion fish > ~/.config/fish/completions/orch.fish",
 )
 @click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))

@@ -33,8 +33,13 @@ if TYPE_CHECKING:
 @spec_options
 @target_options
 @level_options
-@option("--only", multiple=True, metavar="SERVICE", shell_complete=complete_units,
-        help="Deploy these services and what they need, and remove nothing.")
+@option(
+    "--only",
+    multiple=True,
+    metavar="SERVICE",
+    shell_complete=complete_units,
+    help="Deploy these services and what they need, and remove nothing.",
+)
 @option("--prune/--no-prune", default=True, help="Remove what the spec no longer has, or leave it.")
 @rollout_options
 @output_options("text", "json", "yaml", stream=True)

@@ -26,14 +26,19 @@ if TYPE_CHECKING:
     "tar c . | orch exec web tar x -C /srv",
 )
 @click.argument("service", shell_complete=complete_services)
-@click.argument("command_line", nargs=-1, required=True, metavar="COMMAND [ARG]...",
-                type=click.UNPROCESSED)
+@click.argument(
+    "command_line", nargs=-1, required=True, metavar="COMMAND [ARG]...", type=click.UNPROCESSED
+)
 @spec_options
 @target_options
 @option("--replica", metavar="INDEX|ID", help="In this replica. Default: the first ready one.")
 @option("-i", "--interactive", is_flag=True, hidden=True)
-@option("-t/-T", "--tty/--no-tty", default=None,
-        help="With a terminal, or without. Default: with one when stdin and stdout are one.")
+@option(
+    "-t/-T",
+    "--tty/--no-tty",
+    default=None,
+    help="With a terminal, or without. Default: with one when stdin and stdout are one.",
+)
 @click.pass_obj
 def command(
     settings: Settings,

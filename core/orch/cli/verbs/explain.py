@@ -25,8 +25,13 @@ if TYPE_CHECKING:
     "orch explain update_config.order --output json",
 )
 @click.argument("field", required=False, shell_complete=complete_fields)
-@option("-b", "--backend", metavar="NAME", shell_complete=complete_backends,
-        help="What becomes of it on this backend. Default: on every installed one.")
+@option(
+    "-b",
+    "--backend",
+    metavar="NAME",
+    shell_complete=complete_backends,
+    help="What becomes of it on this backend. Default: on every installed one.",
+)
 @output_options()
 @click.pass_obj
 def command(settings: Settings, *, field: str | None, backend: str | None, form: str) -> None:
@@ -67,9 +72,11 @@ def _capabilities(chosen: str | None) -> dict[str, Capabilities]:
     from orch.backend.discovery import installed, missing_modules
 
     plugins = installed()
-    names = [chosen] if chosen else [
-        name for name, factory in plugins.backends.items() if not missing_modules(factory)
-    ]
+    names = (
+        [chosen]
+        if chosen
+        else [name for name, factory in plugins.backends.items() if not missing_modules(factory)]
+    )
     found: dict[str, Capabilities] = {}
     for name in names:
         backend = plugins.backend(name)

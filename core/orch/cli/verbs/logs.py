@@ -101,4 +101,3 @@ def _replica_ids(
         names = ", ".join(f"{r.service}[{r.index}]" for r in known) or "none"
         raise UsageFault(f"there is no replica {' or '.join(chosen)}", mend=f"there are: {names}")
     return ids
-

@@ -31,11 +31,20 @@ if TYPE_CHECKING:
 @spec_options
 @target_options
 @level_options
-@option("--only", multiple=True, metavar="SERVICE", shell_complete=complete_units,
-        help="Plan these services and what they need, and remove nothing.")
+@option(
+    "--only",
+    multiple=True,
+    metavar="SERVICE",
+    shell_complete=complete_units,
+    help="Plan these services and what they need, and remove nothing.",
+)
 @option("--prune/--no-prune", default=True, help="Remove what the spec no longer has, or leave it.")
-@option("--out", "file_out", type=click.Path(dir_okay=False, path_type=Path),
-        help="Save the plan, for orch apply.")
+@option(
+    "--out",
+    "file_out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Save the plan, for orch apply.",
+)
 @option("--exit-code", is_flag=True, help="Exit with 3 when something would change.")
 @option("--all", "every", is_flag=True, heading=OUTPUT, help="What does not change, too.")
 @option("--positions", is_flag=True, heading=OUTPUT, help="The place of every row of the ledger.")

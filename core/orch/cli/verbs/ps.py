@@ -43,6 +43,4 @@ def command(
             if not services or service.name in services
             for replica in service.replicas
         ]
-        settings.out.result(
-            replicas_report(seen, chosen), machine.replicas(seen, chosen), form
-        )
+        settings.out.result(replicas_report(seen, chosen), machine.replicas(seen, chosen), form)

@@ -13,8 +13,21 @@ if TYPE_CHECKING:
 
 SPEC = "spec"
 OUTPUTS = (
-    "validate", "compile", "import", "explain", "plan", "diff-revisions", "outcome", "event",
-    "status", "ps", "log", "history", "drift", "top", "backends",
+    "validate",
+    "compile",
+    "import",
+    "explain",
+    "plan",
+    "diff-revisions",
+    "outcome",
+    "event",
+    "status",
+    "ps",
+    "log",
+    "history",
+    "drift",
+    "top",
+    "backends",
 )
 
 

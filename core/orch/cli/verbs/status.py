@@ -31,6 +31,4 @@ def command(settings: Settings, *, spec: SpecChoice, target: TargetChoice, form:
 
     with connected_by_name(target, spec, settings.out) as connection:
         seen = connection.session.status()
-        settings.out.result(
-            status_report(seen, connection.instance), machine.status(seen), form
-        )
+        settings.out.result(status_report(seen, connection.instance), machine.status(seen), form)

@@ -26,10 +26,21 @@ if TYPE_CHECKING:
 @click.argument("services", nargs=-1, shell_complete=complete_units)
 @spec_options
 @target_options
-@option("--for", "condition", type=click.Choice(("healthy", "completed", "gone")),
-        default="healthy", show_default=True, help="What is waited for.")
-@option("--timeout", type=Seconds(), default="5m", show_default=True,
-        help="Give up after this time (exit code 7).")
+@option(
+    "--for",
+    "condition",
+    type=click.Choice(("healthy", "completed", "gone")),
+    default="healthy",
+    show_default=True,
+    help="What is waited for.",
+)
+@option(
+    "--timeout",
+    type=Seconds(),
+    default="5m",
+    show_default=True,
+    help="Give up after this time (exit code 7).",
+)
 @output_options("text", "json", "yaml", stream=True)
 @click.pass_obj
 def command(

@@ -130,8 +130,12 @@ class Double:
             else:
                 body = action.body or (action.before.body if action.before else {})
                 state["objects"][key] = {
-                    "kind": action.kind, "name": action.name, "body": body, "applied": body,
-                    "revision": action.revision, "version": str(state["version"]),
+                    "kind": action.kind,
+                    "name": action.name,
+                    "body": body,
+                    "applied": body,
+                    "revision": action.revision,
+                    "version": str(state["version"]),
                 }
         yield Event(EventKind.APPLIED, action.id)
 
@@ -185,9 +189,7 @@ class Double:
     ) -> int:
         return subprocess.run(list(command), check=False).returncode
 
-    def events(
-        self, instance: Instance, *, follow: bool, since: float | None
-    ) -> Iterator[Event]:
+    def events(self, instance: Instance, *, follow: bool, since: float | None) -> Iterator[Event]:
         yield Event(EventKind.WARNING, "service/web", "restarted: out of memory", 1000.0)
 
     def metrics(self, instance: Instance) -> Mapping[str, Mapping[str, float]]:
@@ -196,8 +198,15 @@ class Double:
 
 def _observed(instance: Instance, id_: str, kept: dict[str, Any]) -> Observed:
     return Observed(
-        id_, kept["kind"], kept["name"], kept["body"], kept["applied"], instance,
-        kept["revision"], uid=id_, version=kept["version"],
+        id_,
+        kept["kind"],
+        kept["name"],
+        kept["body"],
+        kept["applied"],
+        instance,
+        kept["revision"],
+        uid=id_,
+        version=kept["version"],
     )
 
 
@@ -236,8 +245,11 @@ class FileStore:
         return base64.b64decode(self._owner.state()["records"][self._prefix + name])
 
     def names(self, prefix: str = "") -> Sequence[str]:
-        names = [n.removeprefix(self._prefix) for n in self._owner.state()["records"]
-                 if n.startswith(self._prefix)]
+        names = [
+            n.removeprefix(self._prefix)
+            for n in self._owner.state()["records"]
+            if n.startswith(self._prefix)
+        ]
         return [name for name in names if name.startswith(prefix)]
 
     def delete(self, name: str) -> None:
