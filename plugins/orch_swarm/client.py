@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 SECONDS = 60
 REGISTRY_SECONDS = 15
 POOL = 32
+_EXIT_SECONDS = 5.0
 _NOT_A_SWARM = "this node is not a swarm manager"
 _NO_LEADER = ("does not have a leader", "no elected", "lost quorum", "raft: stopped")
 
@@ -244,9 +246,13 @@ class SwarmClient:
             return api.exec_start(id_, tty=tty, socket=True)
 
     def exec_code(self, id_: str) -> int:
-        """The exit code of a command that ended."""
+        """The exit code of a command whose streams have ended."""
+        end = time.monotonic() + _EXIT_SECONDS
         with self._translated() as api:
-            return int(api.exec_inspect(id_)["ExitCode"] or 0)
+            while (state := api.exec_inspect(id_))["Running"] and time.monotonic() < end:
+                # The streams are closed a moment before the engine has written the end down.
+                time.sleep(0.02)
+        return int(state["ExitCode"] or 0)
 
     def exec_resize(self, id_: str, rows: int, columns: int) -> None:
         """Tell a command's terminal its size."""

@@ -6,7 +6,6 @@ one here.
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,16 @@ from orch.spec.units import Duration
 from orch.types import Event, EventKind
 from orch_swarm import names
 from orch_swarm.sights import labels_of
+from orch_swarm.tasks import (
+    failures,
+    is_job,
+    is_lost,
+    of_iteration,
+    reasons,
+    slots_of,
+    split,
+    wanted_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,12 +37,8 @@ POLL = 0.4
 NANOS = 1_000_000_000
 DEADLINE = UpdateConfig().progress_deadline.seconds
 MONITOR = UpdateConfig().monitor.seconds
-ENDED = ("complete", "shutdown", "failed", "rejected", "remove", "orphaned")
-FAILED = ("failed", "rejected", "orphaned")
 STARTED = ("starting", "running", "complete")
 _STATES_OF_FAILURE = ("paused", "rollback_paused", "rollback_completed")
-SETTLED = 15.0
-"""Seconds after which a failed job's task without a successor has none coming."""
 
 
 @dataclass
@@ -110,11 +115,11 @@ class Watch:
         if now - self.moved > deadline_of(row):
             return self._late(row, tasks, counts)
         said = f"{counts['ready']} of {counts['wanted']} ready"
-        return self._event(EventKind.PROGRESS, said, counts, reasons(row, tasks))
+        return self._event(EventKind.PROGRESS, said, counts, reasons(tasks))
 
     def _late(self, row: Row, tasks: Sequence[Row], counts: Row) -> Event:
         said = f"{counts['ready']} of {counts['wanted']} ready after {deadline_of(row):g} s"
-        return self._event(EventKind.FAILED, said, counts, reasons(row, tasks))
+        return self._event(EventKind.FAILED, said, counts, reasons(tasks))
 
     def _fallen(self, row: Row, tasks: Sequence[Row], state: str, counts: Row) -> Event:
         said = (row.get("UpdateStatus") or {}).get("Message") or f"the update is {state}"
@@ -134,108 +139,21 @@ class Watch:
         }
         if done >= counts["wanted"]:
             return self._event(EventKind.HEALTHY, f"{done} of {counts['wanted']} done", counts)
-        if any(_is_lost(row, slot) for slot in _slots(runs)):
+        if any(is_lost(row, slot) for slot in slots_of(runs)):
             said = f"it failed: {done} of {counts['wanted']} done"
             return self._event(EventKind.FAILED, said, counts, failures(runs))
         limit = labels_of(row).get(names.TIMEOUT)
         if limit and time.monotonic() - self.began > Duration.parse(limit).seconds:
             return self._event(EventKind.TIMED_OUT, f"not done within {limit}", counts)
         said = f"{done} of {counts['wanted']} done"
-        return self._event(EventKind.PROGRESS, said, counts, reasons(row, runs))
+        return self._event(EventKind.PROGRESS, said, counts, reasons(runs))
 
     def _event(self, kind: EventKind, message: str, counts: Row, reason: str = "") -> Event:
         data = {**counts, **({"reason": reason} if reason else {})}
         return Event(kind, self.id, message, data=FrozenDict(data))
 
 
-def is_job(row: Row) -> bool:
-    """Whether a service's tasks end by themselves."""
-    return any(key in row["Spec"].get("Mode", {}) for key in ("ReplicatedJob", "GlobalJob"))
-
-
 def deadline_of(row: Row) -> float:
     """Seconds without progress after which a change has failed."""
     said = labels_of(row).get(names.DEADLINE)
     return Duration.parse(said).seconds if said else DEADLINE
-
-
-def wanted_of(row: Row, tasks: Sequence[Row]) -> int:
-    """How many tasks there should be."""
-    mode = row["Spec"].get("Mode", {})
-    if "Replicated" in mode:
-        return int(mode["Replicated"].get("Replicas", 1))
-    if "ReplicatedJob" in mode:
-        job = mode["ReplicatedJob"] or {}
-        return int(job.get("TotalCompletions", job.get("MaxConcurrent", 1)))
-    own = of_iteration(row, tasks) if "GlobalJob" in mode else tasks
-    nodes = {t.get("NodeID") for t in own if t.get("DesiredState") != "shutdown"}
-    return max(1, len(nodes))
-
-
-def of_iteration(row: Row, tasks: Sequence[Row]) -> list[Row]:
-    """A job's tasks of its newest run."""
-    index = ((row.get("JobStatus") or {}).get("JobIteration") or {}).get("Index", 0)
-    return [t for t in tasks if (t.get("JobIteration") or {}).get("Index", 0) == index]
-
-
-def split(row: Row, tasks: Sequence[Row]) -> tuple[list[Row], list[Row]]:
-    """Tasks that are wanted and of the newest spec, and all others that still run."""
-    wanted = _essence(row["Spec"]["TaskTemplate"])
-    new = [t for t in tasks if t.get("DesiredState") == "running" and _essence(t["Spec"]) == wanted]
-    ids = {t["ID"] for t in new}
-    old = [t for t in tasks if t["ID"] not in ids and t["Status"]["State"] not in ENDED]
-    return new, old
-
-
-def _essence(spec: Row) -> str:
-    """What replaces a task when it changes: placement alone does not."""
-    kept = {key: spec.get(key) for key in ("ContainerSpec", "Resources", "RestartPolicy")}
-    kept |= {"LogDriver": spec.get("LogDriver"), "ForceUpdate": spec.get("ForceUpdate", 0)}
-    return json.dumps(_pruned(kept), sort_keys=True)
-
-
-def _pruned(value: Any) -> Any:
-    if isinstance(value, dict):
-        found = {key: _pruned(item) for key, item in value.items()}
-        return {key: item for key, item in found.items() if item not in (None, {}, [], "", 0)}
-    return [_pruned(item) for item in value] if isinstance(value, list) else value
-
-
-def reasons(row: Row, tasks: Sequence[Row]) -> str:
-    """Why tasks that should run do not, each cause once."""
-    active = [t for t in tasks if t.get("DesiredState") in ("running", "ready", "complete")]
-    waiting = [_said(t) for t in active if t["Status"]["State"] not in ("running", "complete")]
-    found = list(dict.fromkeys(said for said in waiting if said))
-    del row
-    return "; ".join(found[:3]) or failures(tasks)
-
-
-def failures(tasks: Sequence[Row]) -> str:
-    """What the newest failed tasks said, each cause once."""
-    fallen = [t for t in tasks if t["Status"]["State"] in FAILED and t["Status"].get("Err")]
-    fallen.sort(key=lambda t: t["Status"].get("Timestamp", ""), reverse=True)
-    return "; ".join(list(dict.fromkeys(_said(t) for t in fallen))[:3])
-
-
-def _said(task: Row) -> str:
-    return str(task["Status"].get("Err") or "")
-
-
-def _slots(tasks: Sequence[Row]) -> list[list[Row]]:
-    found: dict[Any, list[Row]] = {}
-    for task in tasks:
-        found.setdefault(task.get("Slot") or task.get("NodeID"), []).append(task)
-    return [sorted(slot, key=lambda t: t["CreatedAt"]) for slot in found.values()]
-
-
-def _is_lost(row: Row, slot: Sequence[Row]) -> bool:
-    """Whether a job's slot has failed for good."""
-    newest = slot[-1]
-    if newest["Status"]["State"] not in FAILED:
-        return False
-    policy = row["Spec"]["TaskTemplate"].get("RestartPolicy") or {}
-    if policy.get("Condition") == "none":
-        return True
-    limit = policy.get("MaxAttempts", 0)
-    failed = sum(t["Status"]["State"] in FAILED for t in slot)
-    return bool(limit) and failed > limit

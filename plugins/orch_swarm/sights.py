@@ -13,6 +13,7 @@ from orch.types import Diagnostic, Instance, Observed, Severity, Snapshot
 from orch_swarm import names, wire
 from orch_swarm.compile import EXTERNAL
 from orch_swarm.placing import refusals
+from orch_swarm.tasks import trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -63,6 +64,10 @@ class Swarm:
         if kind not in self._rows:
             self._rows[kind] = self.client.listed(kind)
         return self._rows[kind]
+
+    def tasks_of(self, service: Row) -> list[Row]:
+        """Tasks of a service, ended ones that are remembered too."""
+        return [row for row in self.rows("tasks") if row.get("ServiceID") == service["ID"]]
 
     def ids(self) -> dict[tuple[str, str], str]:
         """Ids of configs, secrets and networks of the whole swarm, by kind and real name."""
@@ -151,6 +156,7 @@ class Observer:
             revision=int(labels.get(names.REVISION) or 0),
             uid=row["ID"],
             version=str(row["Version"]["Index"]),
+            failed=trouble(row, self._swarm.tasks_of(row)),
         )
 
     def _short(self, real: str) -> str:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from orch.types import Instance, Replica, ServiceStatus, Status
 from orch_swarm import names
 from orch_swarm.placing import host_name
-from orch_swarm.rollout import ENDED, is_job, of_iteration, reasons, split, wanted_of
 from orch_swarm.sights import labels_of
+from orch_swarm.tasks import ENDED, is_job, of_iteration, reasons, split, wanted_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,7 +56,7 @@ def _service(row: Row, tasks: Sequence[Row], hosts: dict[str, str]) -> ServiceSt
         runs = of_iteration(row, tasks)
         done = sum(t["Status"]["State"] == "complete" for t in runs)
         replicas = tuple(_replica(name, t, hosts, row) for t in runs if t.get("NodeID"))
-        message = "" if done >= wanted else reasons(row, runs)
+        message = "" if done >= wanted else reasons(runs)
         updated = sum(t["Status"]["State"] not in ("failed", "rejected") for t in runs)
         healthy = done >= wanted
         return ServiceStatus(
@@ -75,7 +75,7 @@ def _service(row: Row, tasks: Sequence[Row], hosts: dict[str, str]) -> ServiceSt
         ready,
         updated,
         healthy,
-        "" if healthy else reasons(row, tasks),
+        "" if healthy else reasons(tasks),
         tuple(_endpoints(row, shown, hosts)),
         tuple(_replica(name, t, hosts, row) for t in shown),
     )

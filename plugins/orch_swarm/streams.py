@@ -144,11 +144,9 @@ def join(client: SwarmClient, container: str, command: list[str], *, tty: bool) 
                 _write(2 if channel == 2 else 1, data)  # noqa: PLR2004
         return client.exec_code(id_)
     finally:
-        line.close()
-        stream.close()
-        answer = getattr(stream, "_response", None)
-        if answer is not None:
-            answer.close()
+        for part in (getattr(stream, "_response", stream), stream, line):
+            with suppress(OSError, ValueError):
+                part.close()
 
 
 def _socket_of(stream: Any) -> socket.socket:
