@@ -303,11 +303,22 @@ class Change:
             except InUse:
                 if time.monotonic() > end:
                     raise
+                if kind == "volume":
+                    self._clear_ended(id_)
                 time.sleep(POLL)
         if kind == "service":
             self._await_tasks(id_, end)
         if kind == "network":
             self._await_gone(id_, end)
+
+    def _clear_ended(self, volume: str) -> None:
+        """Engines keep ended containers of removed jobs, and with them their volumes."""
+        prefix = self._real("x")[:-1]
+        filters = {"volume": [volume], "status": ["exited", "dead", "created"]}
+        for row in self._client.get("/containers/json", all=1, filters=filters):
+            service = (row.get("Labels") or {}).get("com.docker.swarm.service.name", "")
+            if service.startswith(prefix):
+                self._client.delete(f"/containers/{row['Id']}")
 
     def _await_tasks(self, service: str, end: float) -> None:
         """What its tasks use may go only after them."""
