@@ -235,7 +235,7 @@ class ChangeCases(Cases):
         assert (outcome.verdict, outcome.exit_code) == (Verdict.INTERRUPTED, 130), outcome
         assert "service/web" in outcome.not_started
         trial.deployed(document)
-        assert trial.status().healthy
+        trial.eventually("healthy", lambda: trial.status().healthy)
         assert trial.pending(document) == []
 
     @needs("published-ports")
