@@ -58,6 +58,20 @@ def _moot(reason: str) -> Rule:
     return Rule(Fidelity.LOST, reason, consequence=Consequence.COSMETIC)
 
 
+_NO_ACME = Rule(
+    Fidelity.LOST,
+    "the built-in proxy asks no authority for certificates, so that the route has none",
+    "give the certificate as secrets: tls: {cert: {secret: …}, key: {secret: …}}",
+    Consequence.SECURITY,
+)
+_NO_STORE = Rule(
+    Fidelity.LOST,
+    "a bare host keeps no certificates by identifier, so that the route has none",
+    "give the certificate as secrets: tls: {cert: {secret: …}, key: {secret: …}}",
+    Consequence.SECURITY,
+)
+
+
 def _rejected(reason: str, mend: str = USE_IMAGE) -> Rule:
     return Rule(Fidelity.REJECTED, reason, mend)
 
@@ -277,6 +291,7 @@ RULES: Mapping[str, Rules] = FrozenDict(
         },
         **SHARED,
         "policies.*": {"to": _POLICY, "from": _POLICY},
+        "routes.*": {"tls.acme": _NO_ACME, "tls.certificate": _NO_STORE},
     }
 )
 
