@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 EXAMPLES = sorted((HERE.parents[1] / "specs/examples").iterdir())
-BACKENDS = ("native",)
+BACKENDS = ("native", "swarm")
 PARTS = ("Container", "Model", "PodFields", "RollConfig", "InitContainer", "Sidecar", "Job")
 
 

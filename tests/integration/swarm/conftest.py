@@ -1,0 +1,60 @@
+"""A swarm of one engine, and applications on it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+
+from orch.testing.conformance import Trial
+from orch.testing.workloads import Containers
+from orch_swarm.backend import SwarmBackend
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.integration.conftest import Engine
+
+# The kernels that tests run on have no IP_VS, which virtual addresses need.
+OPTIONS = {"endpoint_mode": "dnsrr", "resolve_image": "never"}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="module")
+def swarm(dockerd: Engine) -> Iterator[str]:
+    """The host of an engine that is the only manager of a swarm."""
+    client = dockerd.client()
+    # Ports of its own: other swarms may run on this machine.
+    client.swarm.init(
+        advertise_addr="127.0.0.1",
+        listen_addr=f"127.0.0.1:{free_port()}",
+        data_path_port=20000 + os.getpid() % 20000,
+        default_addr_pool=["10.205.0.0/16"],
+    )
+    yield dockerd.host
+    client.swarm.leave(force=True)
+    client.close()
+
+
+@pytest.fixture
+def backend(swarm: str) -> Iterator[SwarmBackend]:
+    made = SwarmBackend({"host": swarm, **OPTIONS})
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def trial(backend: SwarmBackend, tool_image: str) -> Iterator[Trial]:
+    made = Trial(backend, Containers(tool_image), "tests", f"t{uuid.uuid4().hex[:8]}")
+    yield made
+    made.session().unlock()
+    made.down()

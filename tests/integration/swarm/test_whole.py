@@ -1,0 +1,143 @@
+"""Everything that Swarm holds, on a real swarm: sent, running, and with nothing left to change."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from orch_swarm.names import real_name
+
+if TYPE_CHECKING:
+    from orch.testing.conformance import Trial
+    from orch_swarm.backend import SwarmBackend
+
+pytestmark = [pytest.mark.docker, pytest.mark.root]
+
+
+def everything(trial: Trial) -> dict[str, Any]:
+    web = trial.web_service("one", replicas=2)
+    web |= {
+        "working_dir": "/tmp",
+        "user": "0:0",
+        "group_add": ["50"],
+        "init": True,
+        "read_only": False,
+        "cap_add": ["NET_ADMIN", "CAP_SYS_TIME"],
+        "cap_drop": ["MKNOD"],
+        "ulimits": {"nofile": {"soft": 512, "hard": 1024}},
+        "sysctls": {"net.core.somaxconn": 512},
+        "shm_size": "16M",
+        "stop_signal": "SIGINT",
+        "hostname": "front",
+        "extra_hosts": {"legacy.example.com": "192.0.2.7"},
+        "dns_search": ["example.com"],
+        "dns_opt": ["timeout:1"],
+        "labels": {"team": "storefront"},
+        "annotations": {"contact": "storefront"},
+        "logging": {"driver": "json-file", "options": {"max-size": "1m"}},
+        "configs": [{"source": "page", "target": "/etc/page.txt", "mode": "0440", "uid": "1000"}],
+        "secrets": [{"source": "token", "target": "token", "mode": "0400"}],
+        "networks": {"front": {"aliases": ["www"]}, "back": {}},
+        "volumes": [
+            {"type": "volume", "source": "data", "target": "/data"},
+            {"type": "tmpfs", "target": "/scratch", "tmpfs": {"size": "8M", "mode": "1777"}},
+            {"type": "bind", "source": "/usr", "target": "/host", "read_only": True},
+        ],
+    }
+    web["probes"]["startup"] = {"tcp": {"port": 8080}, "interval": "1s", "failure_threshold": 5}
+    web["deploy"] |= {
+        "labels": {"tier": "front"},
+        "resources": {
+            "limits": {"cpus": "0.5", "memory": "64M", "pids": 100},
+            "reservations": {"cpus": "0.1", "memory": "16M"},
+        },
+        "placement": {
+            "constraints": ["node.role == manager", "node.labels.gone != yes"],
+            "preferences": [{"spread": "node.labels.zone"}],
+            "max_replicas_per_node": 5,
+        },
+        "restart_policy": {"condition": "any", "delay": "1s", "max_attempts": 3, "window": "1m"},
+        "rollback_config": {"parallelism": 0, "monitor": "1s"},
+    }
+    every = {**trial.shell("sleep 600"), "deploy": {"mode": "global"}}
+    return {
+        "labels": {"owner": "shop"},
+        "services": {
+            "web": web,
+            "every": every,
+        },
+        "jobs": {"once": trial.shell("echo done", completions=2, parallelism=2)},
+        "configs": {"page": {"content": "hello\n", "labels": {"kind": "page"}}},
+        "secrets": {"token": {"provider": "env", "key": "TOKEN"}},
+        "volumes": {"data": {"access": "shared", "labels": {"backup": "nightly"}}},
+        "networks": {
+            "front": {"attachable": True, "labels": {"side": "out"}},
+            "back": {"internal": True, "ipam": [{"subnet": "10.206.0.0/24"}]},
+        },
+    }
+
+
+def run(trial: Trial, script: str) -> int:
+    return trial.backend.exec(trial.instance, "web", "", ["sh", "-c", script], tty=False)  # type: ignore[attr-defined]
+
+
+def test_every_field_arrives_and_a_second_plan_is_empty(
+    trial: Trial, backend: SwarmBackend, capfd: pytest.CaptureFixture[str]
+) -> None:
+    trial.secrets.values["token"] = "canary-5e1f"
+    document = everything(trial)
+    trial.deployed(document)
+    changes = {a.id: a.changes for a in trial.plan(document).plan.pending}
+    assert changes == {}
+    assert trial.session().drift() == ()
+    looks = {
+        "test $(cat /etc/page.txt) = hello": "config",
+        "test $(stat -c %a /etc/page.txt) = 440": "mode of the config",
+        "test $(cat /run/secrets/token) = canary-5e1f": "secret",
+        "test $(ulimit -n) = 512": "ulimit",
+        "test $(hostname) = front": "hostname",
+        "grep -q legacy.example.com /etc/hosts": "extra_hosts",
+        "grep -q 'search example.com' /etc/resolv.conf": "dns_search",
+        "df /dev/shm | grep -q 16384": "shm_size",
+        "test $(cat /proc/sys/net/core/somaxconn) = 512": "sysctl",
+        "test -d /host/bin && ! touch /host/x 2>/dev/null": "read-only bind",
+        "test $(pwd) = /tmp": "working_dir",
+        "touch /data/x && touch /scratch/x": "volumes",
+        "id -G | grep -q 50": "group_add",
+    }
+    missing = [noun for script, noun in looks.items() if run(trial, script) != 0]
+    assert missing == [], capfd.readouterr()
+    row = backend.client.one("services", real_name(trial.instance, "web"))
+    assert row is not None
+    assert "canary-5e1f" not in json.dumps(row)
+
+
+def test_configs_and_secrets_change_and_earlier_ones_are_collected(
+    trial: Trial, backend: SwarmBackend
+) -> None:
+    def document(text: str) -> dict[str, Any]:
+        web = trial.web_service("one")
+        web["configs"] = [{"source": "page", "target": "/page"}]
+        web["secrets"] = [{"source": "token", "target": "token"}]
+        return {
+            "services": {"web": web},
+            "configs": {"page": {"content": text}},
+            "secrets": {"token": {"provider": "env", "key": "TOKEN"}},
+        }
+
+    prefix = real_name(trial.instance, "x")[:-1]
+    for number in range(4):
+        trial.secrets.values["token"] = f"value {number}"
+        trial.deployed(document(f"text {number}"))
+        assert trial.pending(document(f"text {number}")) == []
+    for kind in ("configs", "secrets"):
+        kept = [r for r in backend.client.listed(kind) if r["Spec"]["Name"].startswith(prefix)]
+        # The newest one, and the one that the engine itself would roll back to.
+        assert len(kept) <= 2, [r["Spec"]["Name"] for r in kept]
+    trial.down()
+    for kind in ("configs", "secrets", "networks", "services"):
+        rows = backend.client.listed(kind)
+        names = [r.get("Spec", r)["Name"] for r in rows]
+        assert [name for name in names if name.startswith(prefix)] == []
