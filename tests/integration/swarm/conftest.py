@@ -22,21 +22,30 @@ if TYPE_CHECKING:
 OPTIONS = {"endpoint_mode": "dnsrr", "resolve_image": "never"}
 
 
-def free_port() -> int:
+def free_port(address: str = "127.0.0.1") -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((address, 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def own_address() -> str:
+    """A loopback address that no other process uses.
+
+    Gossip binds one fixed port: a second swarm on the same address has neither names nor keys.
+    """
+    number = os.getpid() % (1 << 22)
+    return f"127.{64 + (number >> 16)}.{number >> 8 & 255}.{max(1, number & 255)}"
 
 
 @pytest.fixture(scope="module")
 def swarm(dockerd: Engine) -> Iterator[str]:
     """The host of an engine that is the only manager of a swarm."""
     client = dockerd.client()
-    # Ports of its own: other swarms may run on this machine.
+    address = own_address()
     client.swarm.init(
-        advertise_addr="127.0.0.1",
-        listen_addr=f"127.0.0.1:{free_port()}",
+        advertise_addr=address,
+        listen_addr=f"{address}:{free_port(address)}",
         data_path_port=20000 + os.getpid() % 20000,
         default_addr_pool=["10.205.0.0/16"],
     )
