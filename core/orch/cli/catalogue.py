@@ -11,6 +11,7 @@ VERBS: dict[str, dict[str, str]] = {
         "schema": "Print the JSON Schema of the spec or of an output.",
         "import": "Write a spec from a file of another format.",
         "compile": "Print what a backend makes of a spec, and what became of every field.",
+        "compare": "Put backends side by side: what each would hold, emulate or lose.",
     },
     "Deploy": {
         "plan": "Show what a deploy would do.",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from orch.types import FieldPath, Ledger, LedgerEntry, Place
 
-_STYLES = {
+STYLES = {
     Fidelity.NATIVE: "good",
     Fidelity.EMULATED: "name",
     Fidelity.DEGRADED: "warn",
@@ -71,7 +71,7 @@ def _row(row: LedgerEntry) -> tuple[Span | str, ...]:
     reason = f"{row.reason}; {row.mend}" if row.mend else row.reason
     return (
         row.consequence.value,
-        Span(row.outcome.value, _STYLES[row.outcome]),
+        Span(row.outcome.value, STYLES[row.outcome]),
         f"{render_path(row.path)}{where}{default}",
         printable(reason),
     )

@@ -86,6 +86,55 @@ class CompileShape(TypedDict):
 
 
 @_closed
+class LimitRow(TypedDict):
+    """A part of the spec that meets a bound of the platform, and what becomes of it there."""
+
+    path: str
+    told: str
+
+
+@_closed
+class FieldComparison(TypedDict):
+    """A field whose outcome is not the same everywhere, with that of each backend."""
+
+    path: str
+    outcomes: dict[str, str]
+
+
+@_closed
+class BackendComparison(TypedDict):
+    """How one backend stands to a spec.
+
+    `held` is the share of fields that are native or emulated, 0 to 1; `classes` has the counts
+    of `outcomes` by what a loss would touch; `faults` say why it does not compile at all.
+    """
+
+    backend: str
+    accepted: bool
+    held: float
+    outcomes: dict[str, int]
+    classes: dict[str, dict[str, int]]
+    objects: dict[str, int]
+    refused: list[str]
+    limits: list[LimitRow]
+    notes: list[str]
+    faults: list[DiagnosticShape]
+    ledger: list[LedgerRow]
+
+
+@_closed
+class CompareShape(TypedDict):
+    """Result of `compare`; `reading` has what was changed already in reading the file."""
+
+    version: Literal[1]
+    app: str
+    level: Literal["strict", "default", "loose"]
+    backends: list[BackendComparison]
+    differing: list[FieldComparison]
+    reading: list[LedgerRow]
+
+
+@_closed
 class ImportShape(TypedDict):
     """Result of `import`."""
 
@@ -389,6 +438,7 @@ class ExplainShape(TypedDict):
 SHAPES: dict[str, type[Any]] = {
     "validate": ValidateShape,
     "compile": CompileShape,
+    "compare": CompareShape,
     "import": ImportShape,
     "explain": ExplainShape,
     "plan": PlanShape,

@@ -15,6 +15,7 @@ SPEC = "spec"
 OUTPUTS = (
     "validate",
     "compile",
+    "compare",
     "import",
     "explain",
     "plan",

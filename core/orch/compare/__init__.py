@@ -1,0 +1,1 @@
+"""Several backends side by side for one application."""
