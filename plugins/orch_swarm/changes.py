@@ -15,6 +15,7 @@ from orch_swarm import names, wire
 from orch_swarm.client import InUse
 from orch_swarm.compile import EXTERNAL
 from orch_swarm.sights import STORE, Observer, Swarm, labels_of, name_of, pack
+from orch_swarm.tasks import ENDED, look
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -323,19 +324,14 @@ class Change:
     def _await_tasks(self, service: str, end: float) -> None:
         """What its tasks use may go only after them."""
         while time.monotonic() < end:
-            tasks = self._client.listed("tasks")
-            if not any(t.get("ServiceID") == service and _lives(t) for t in tasks):
+            tasks = [t for t in look(self._client) if t.get("ServiceID") == service]
+            if all(t["Status"]["State"] in ENDED for t in tasks):
                 return
             time.sleep(POLL)
 
     def _await_gone(self, network: str, end: float) -> None:
         while time.monotonic() < end and self._client.one("networks", network) is not None:
             time.sleep(POLL)
-
-
-def _lives(task: Row) -> bool:
-    over = ("complete", "shutdown", "failed", "rejected", "remove", "orphaned")
-    return task["Status"]["State"] not in over
 
 
 def _has_one_writer(volume: Row) -> bool:

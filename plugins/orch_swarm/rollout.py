@@ -20,6 +20,7 @@ from orch_swarm.tasks import (
     failures,
     is_job,
     is_lost,
+    look,
     of_iteration,
     reasons,
     slots_of,
@@ -61,7 +62,7 @@ class Watch:
             if row is None:
                 yield Event(EventKind.FAILED, self.id, "the service is gone")
                 return
-            event = self._look(row, self.client.listed("tasks", service=[self.service]))
+            event = self._look(row, look(self.client, service=[self.service]))
             yield event
             if event.kind is not EventKind.PROGRESS:
                 return

@@ -13,7 +13,7 @@ from orch.types import Diagnostic, Instance, Observed, Severity, Snapshot
 from orch_swarm import names, wire
 from orch_swarm.compile import EXTERNAL
 from orch_swarm.placing import refusals
-from orch_swarm.tasks import trouble
+from orch_swarm.tasks import look, trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -62,7 +62,7 @@ class Swarm:
     def rows(self, kind: str) -> list[Row]:
         """All objects of a kind: services, networks, volumes, configs, secrets, nodes."""
         if kind not in self._rows:
-            self._rows[kind] = self.client.listed(kind)
+            self._rows[kind] = look(self.client) if kind == "tasks" else self.client.listed(kind)
         return self._rows[kind]
 
     def tasks_of(self, service: Row) -> list[Row]:

@@ -5,12 +5,36 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from orch_swarm.placing import host_name
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from orch_swarm.client import SwarmClient
 
 Row = dict[str, Any]
 ENDED = ("complete", "shutdown", "failed", "rejected", "remove", "orphaned")
 FAILED = ("failed", "rejected", "orphaned")
+
+
+def look(client: SwarmClient, **filters: list[str]) -> list[Row]:
+    """Tasks as they are now; those of nodes that are down are orphaned.
+
+    The managers go on to give what such a node said last, which may be that they run.
+    """
+    silent = {n["ID"]: host_name(n) for n in client.listed("nodes") if _is_down(n)}
+    return [_orphaned(t, silent) for t in client.listed("tasks", **filters)]
+
+
+def _is_down(node: Row) -> bool:
+    return (node.get("Status") or {}).get("State") == "down"
+
+
+def _orphaned(task: Row, silent: dict[str, str]) -> Row:
+    host = silent.get(task.get("NodeID", ""))
+    if host is None or task["Status"]["State"] in ENDED:
+        return task
+    return {**task, "Status": {**task["Status"], "State": "orphaned", "Err": f"{host} is down"}}
 
 
 def is_job(row: Row) -> bool:
