@@ -8,54 +8,74 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+from urllib.parse import urlsplit
 
-from orch.errors import Conflict, Denied, OrchError, Transient, Unreachable, UsageFault
+from orch.errors import Denied, OrchError, Transient, Unreachable, UsageFault
+from orch_swarm.faults import (
+    JOIN,
+    MANAGER,
+    NOT_A_SWARM,
+    QUORUM,
+    InUse,
+    Leaderless,
+    Lost,
+    Missing,
+    NoManager,
+    fault_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from docker import APIClient
 
 SECONDS = 60
 REGISTRY_SECONDS = 15
 POOL = 32
+KNOCK_SECONDS = 5.0
+WAITS = (8.0, 25.0, 60.0)
+"""Seconds that an answer may take, one try after another: the first is for a manager that asks a
+leader which has just died; the engine itself gives that one 20."""
+ELECTION_SECONDS = 15.0
 _EXIT_SECONDS = 5.0
-_NOT_A_SWARM = "this node is not a swarm manager"
-_NO_LEADER = ("does not have a leader", "no elected", "lost quorum", "raft: stopped")
-
-
-class Missing(OrchError):
-    """The swarm has no such object."""
-
-
-class InUse(Transient):
-    """The object can't go yet: something still uses it."""
+_POLL = 0.5
+T = TypeVar("T")
 
 
 class SwarmClient:
-    """A connection to a manager, made when it is first needed."""
+    """A connection to a manager, made when it is first needed; to the next one when it is lost."""
 
     def __init__(self, options: Mapping[str, str]) -> None:
         self._options = dict(options)
-        self._lock = threading.Lock()
+        named = (host.strip() for host in self._options.get("host", "").split(","))
+        self._hosts = [host for host in named if host] or [""]
+        self._lock = threading.RLock()
         self._api: APIClient | None = None
+        self._left: list[APIClient] = []
         self._where = ""
 
     # -- connection --------------------------------------------------------------------------
 
     def _client(self) -> APIClient:
+        """The first of the hosts that answers, beginning with the one that answered last."""
         with self._lock:
-            if self._api is None:
-                self._api = self._connect()
+            faults: list[Unreachable] = []
+            while self._api is None:
+                try:
+                    self._api = self._connect(self._hosts[0])
+                except Unreachable as fault:
+                    faults.append(fault)
+                    self._hosts.append(self._hosts.pop(0))
+                    if len(faults) == len(self._hosts):
+                        raise _nobody(faults) from fault
             return self._api
 
-    def _connect(self) -> APIClient:
+    def _connect(self, host: str) -> APIClient:
         import docker
 
-        settings = self._settings()
+        settings = self._settings(host)
         self._where = settings.get("base_url") or "unix:///var/run/docker.sock"
         _knock(self._where)
         try:
@@ -63,10 +83,45 @@ class SwarmClient:
         except Exception as fault:
             raise self._unreachable(fault) from fault
 
-    def _settings(self) -> dict[str, Any]:
+    def _leave(self, api: APIClient) -> None:
+        """Turn to the next host; what other threads still hear from this one is heard."""
+        with self._lock:
+            if self._api is api:
+                self._left.append(api)
+                self._api = None
+                self._hosts.append(self._hosts.pop(0))
+
+    def _made(self, call: Callable[[APIClient, float], T], *, repeat: bool) -> T:
+        """Make a call, again while a leader is elected; one that may be repeated, elsewhere too.
+
+        The call gets the seconds that its answer may take.
+        """
+        began, lost = time.monotonic(), 0
+        while True:
+            api = self._client()
+            try:
+                with self._translated():
+                    return call(api, WAITS[min(lost, len(WAITS) - 1)])
+            except Leaderless:
+                if time.monotonic() - began > ELECTION_SECONDS:
+                    raise
+                time.sleep(_POLL)
+            except InUse:
+                raise
+            except (Lost, NoManager, Transient) as fault:
+                if isinstance(fault, Unreachable) and len(self._hosts) == 1:
+                    raise
+                self._leave(api)
+                if not repeat:
+                    raise Transient(f"no answer came: {fault.fault}", place=fault.place) from fault
+                lost += 1
+                if lost >= max(len(WAITS), len(self._hosts)):
+                    raise
+
+    def _settings(self, host: str) -> dict[str, Any]:
         import docker
 
-        host, folder = self._options.get("host"), self._options.get("tls")
+        folder = self._options.get("tls")
         if host:
             tls = _tls(Path(folder)) if folder else None
             return {"base_url": host, **({"tls": tls} if tls else {}), **_ssh(host)}
@@ -77,21 +132,20 @@ class SwarmClient:
         return _context_settings(named or os.environ.get("DOCKER_CONTEXT"))
 
     def _unreachable(self, fault: BaseException) -> Unreachable:
-        return Unreachable(
+        return Lost(
             f"no Docker engine answers: {_cause(fault)}",
             place=self._where,
             mend="check the host, context or DOCKER_HOST, its TLS files, and that dockerd runs",
         )
 
     @contextlib.contextmanager
-    def _translated(self) -> Iterator[APIClient]:
+    def _translated(self) -> Iterator[None]:
         import docker
         import requests
         import urllib3
 
-        api = self._client()
         try:
-            yield api
+            yield
         except docker.errors.APIError as fault:
             said = str(fault.explanation or fault)
             raise fault_of(int(fault.status_code or 0), said, self._where) from fault
@@ -108,16 +162,22 @@ class SwarmClient:
     def close(self) -> None:
         """Give the connections back."""
         with self._lock:
-            if self._api is not None:
-                self._api.close()
-                self._api = None
+            for api in (*self._left, self._api):
+                if api is not None:
+                    api.close()
+            self._left, self._api = [], None
 
     # -- plain calls ---------------------------------------------------------------------------
 
     def get(self, path: str, **params: Any) -> Any:
         """A GET whose answer is JSON; parameters that are mappings go out as JSON."""
-        with self._translated() as api:
-            return api._result(api._get(api._url(path), params=_params(params)), json=True)  # noqa: SLF001
+
+        def ask(api: APIClient, seconds: float) -> Any:
+            query = _params(params)
+            answer = api._get(api._url(path), params=query, timeout=seconds)  # noqa: SLF001
+            return api._result(answer, json=True)  # noqa: SLF001
+
+        return self._made(ask, repeat=True)
 
     def post(
         self,
@@ -125,50 +185,61 @@ class SwarmClient:
         body: Any = None,
         *,
         headers: Mapping[str, str] | None = None,
+        within: float = SECONDS,
         **params: Any,
     ) -> Any:
-        """A POST; the answer as JSON, None when it is empty."""
-        with self._translated() as api:
+        """A POST; the answer as JSON, None when it is empty.
+
+        Raises Transient when none came `within` seconds: it may have been done or not.
+        """
+
+        def send(api: APIClient, _seconds: float) -> Any:
             answer = api._post(  # noqa: SLF001
                 api._url(path),  # noqa: SLF001
                 data=json.dumps(body if body is not None else {}),
                 headers={"Content-Type": "application/json", **(headers or {})},
                 params=_params(params),
+                timeout=within,
             )
             api._raise_for_status(answer)  # noqa: SLF001
             return answer.json() if answer.content else None
 
+        return self._made(send, repeat=False)
+
     def delete(self, path: str, **params: Any) -> None:
         """A DELETE; one that is gone already is no fault."""
-        with contextlib.suppress(Missing), self._translated() as api:
-            answer = api._delete(api._url(path), params=_params(params))  # noqa: SLF001
+
+        def remove(api: APIClient, seconds: float) -> None:
+            query = _params(params)
+            answer = api._delete(api._url(path), params=query, timeout=seconds)  # noqa: SLF001
             api._raise_for_status(answer)  # noqa: SLF001
+
+        with contextlib.suppress(Missing):
+            self._made(remove, repeat=True)
 
     def api_version(self) -> tuple[int, int]:
         """The version of the API that is spoken."""
-        with self._translated() as api:
-            major, _, minor = str(api.api_version).partition(".")
-            return int(major), int(minor)
+        major, _, minor = str(self._client().api_version).partition(".")
+        return int(major), int(minor)
 
     # -- what is there ---------------------------------------------------------------------------
 
     def node_id(self) -> str:
         """This node's id. Raises Unreachable when it is no manager of a swarm."""
-        with self._translated() as api:
-            swarm = api.info().get("Swarm") or {}
-        if swarm.get("LocalNodeState") in (None, "", "inactive"):
-            raise Unreachable(
-                "the engine is in no swarm",
-                place=self._where,
-                mend="run `docker swarm init` there, or name a manager",
-            )
-        if not swarm.get("ControlAvailable"):
-            raise Unreachable(
-                swarm.get("Error") or _NOT_A_SWARM,
-                place=self._where,
-                mend=_QUORUM if swarm.get("LocalNodeState") != "active" else _MANAGER,
-            )
-        return str(swarm.get("NodeID", ""))
+
+        def look(api: APIClient, seconds: float) -> str:
+            answer = api._get(api._url("/info"), timeout=seconds)  # noqa: SLF001
+            swarm = api._result(answer, json=True).get("Swarm") or {}  # noqa: SLF001
+            state = swarm.get("LocalNodeState")
+            if state in (None, "", "inactive"):
+                raise NoManager("the engine is in no swarm", place=self._where, mend=JOIN)
+            if not swarm.get("ControlAvailable"):
+                said = swarm.get("Error") or NOT_A_SWARM
+                mend = MANAGER if state == "active" else QUORUM
+                raise NoManager(said, place=self._where, mend=mend)
+            return str(swarm.get("NodeID", ""))
+
+        return self._made(look, repeat=True)
 
     def listed(self, kind: str, **filters: list[str]) -> list[dict[str, Any]]:
         """Services, tasks, nodes, configs, secrets, networks or volumes."""
@@ -191,7 +262,8 @@ class SwarmClient:
     def digest_of(self, image: str, login: Mapping[str, str] | None) -> str:
         """The digest that the registry gives for an image now. Raises OrchError."""
         headers = {"X-Registry-Auth": self.auth_header(image, login)}
-        with self._translated() as api:
+        api = self._client()
+        with self._translated():
             answer = api.get(
                 api._url("/distribution/{0}/json", image),  # noqa: SLF001
                 headers={k: v for k, v in headers.items() if v},
@@ -207,7 +279,8 @@ class SwarmClient:
         if login:
             return cast("bytes", auth.encode_header(dict(login))).decode()
         registry, _ = auth.resolve_repository_name(image.partition("@")[0])
-        with self._translated() as api:
+        api = self._client()
+        with self._translated():
             found = auth.resolve_authconfig(
                 api._auth_configs,  # noqa: SLF001
                 registry,
@@ -224,7 +297,8 @@ class SwarmClient:
         query["tail"] = "all" if tail is None else tail
         if since:
             query["since"] = int(since)
-        with self._translated() as api:
+        api = self._client()
+        with self._translated():
             answer = api.get(
                 api._url(path),  # noqa: SLF001
                 params=query,
@@ -236,19 +310,21 @@ class SwarmClient:
 
     def exec(self, container: str, command: list[str], *, tty: bool, stdin: bool) -> str:
         """Prepare a command in a container of this node; its id."""
-        with self._translated() as api:
+        api = self._client()
+        with self._translated():
             made = api.exec_create(container, command, stdin=stdin, tty=tty)
             return str(made["Id"])
 
     def exec_socket(self, id_: str, *, tty: bool) -> Any:
         """Start a prepared command; the socket of its streams."""
-        with self._translated() as api:
+        api = self._client()
+        with self._translated():
             return api.exec_start(id_, tty=tty, socket=True)
 
     def exec_code(self, id_: str) -> int:
         """The exit code of a command whose streams have ended."""
-        end = time.monotonic() + _EXIT_SECONDS
-        with self._translated() as api:
+        api, end = self._client(), time.monotonic() + _EXIT_SECONDS
+        with self._translated():
             while (state := api.exec_inspect(id_))["Running"] and time.monotonic() < end:
                 # The streams are closed a moment before the engine has written the end down.
                 time.sleep(0.02)
@@ -256,59 +332,8 @@ class SwarmClient:
 
     def exec_resize(self, id_: str, rows: int, columns: int) -> None:
         """Tell a command's terminal its size."""
-        with contextlib.suppress(OrchError), self._translated() as api:
-            api.exec_resize(id_, height=rows, width=columns)
-
-
-_QUORUM = (
-    "too few managers answer: start them again, or run `docker swarm init --force-new-cluster`"
-)
-_MANAGER = "name a manager as the host: workers can't be asked"
-
-
-def fault_of(status: int, said: str, where: str = "") -> OrchError:
-    """An API fault by what the caller does next."""
-    low = said.lower()
-    for words, make in _BY_WORDS:
-        if any(part in low for part in words):
-            return make(said, where)
-    if status in _BY_STATUS:
-        return _BY_STATUS[status](said, where)
-    return OrchError(said, place=where)
-
-
-_INIT = "run `docker swarm init` there, or name a manager"
-_Fault = Callable[[str, str], OrchError]
-_BY_WORDS: tuple[tuple[tuple[str, ...], _Fault], ...] = (
-    (("update out of sequence",), lambda said, _: _moved(said)),
-    (
-        ("no space left",),
-        lambda said, where: OrchError(said, place=where, mend="make room on that node's disk"),
-    ),
-    (
-        _NO_LEADER,
-        lambda said, where: Unreachable(
-            f"the swarm has no leader: {said}", place=where, mend=_QUORUM
-        ),
-    ),
-    (
-        ("not part of a swarm", _NOT_A_SWARM, "is not a swarm manager"),
-        lambda said, where: Unreachable(said, place=where, mend=_INIT),
-    ),
-    (("in use", "active endpoints"), lambda said, _: InUse(said, mend="remove what uses it")),
-    (("deadline", "timed out", "context canceled"), lambda said, _: Transient(said)),
-)
-_BY_STATUS: Mapping[int, _Fault] = {
-    400: lambda said, _: UsageFault(f"the swarm refuses it: {said}", mend="change the spec"),
-    401: lambda said, where: Denied(said, place=where, mend="log in with rights for it"),
-    403: lambda said, where: Denied(said, place=where, mend="log in with rights for it"),
-    404: lambda said, _: Missing(said),
-    409: lambda said, _: _moved(said),
-}
-
-
-def _moved(said: str) -> Conflict:
-    return Conflict(said, mend="look again: somebody else changed it")
+        with contextlib.suppress(OrchError), self._translated():
+            self._client().exec_resize(id_, height=rows, width=columns)
 
 
 def _params(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -356,25 +381,36 @@ def _context_settings(named: str | None) -> dict[str, Any]:
 
 
 def _knock(host: str) -> None:
-    """See whether a socket is open; the SDK leaves one behind when it is not."""
-    path = host.partition("unix://")[2]
-    if not path:
-        return
-    with socket.socket(socket.AF_UNIX) as line:
-        try:
-            line.connect(path)
-        except PermissionError as fault:
-            raise Denied(
-                "this user may not speak to the Docker engine",
-                place=host,
-                mend="join the docker group, or use sudo",
-            ) from fault
-        except OSError as fault:
-            raise Unreachable(
-                f"no Docker engine answers: {fault.strerror}",
-                place=host,
-                mend="check the host, context or DOCKER_HOST, and that dockerd runs",
-            ) from fault
+    """See whether somebody listens; the SDK takes long for that, or leaves a socket behind."""
+    parts = urlsplit(host)
+    try:
+        if parts.scheme == "unix":
+            with socket.socket(socket.AF_UNIX) as line:
+                line.connect(parts.path)
+        elif parts.scheme in ("tcp", "http", "https") and parts.hostname:
+            address = (parts.hostname, parts.port or 2375)
+            socket.create_connection(address, KNOCK_SECONDS).close()
+    except PermissionError as fault:
+        raise Denied(
+            "this user may not speak to the Docker engine",
+            place=host,
+            mend="join the docker group, or use sudo",
+        ) from fault
+    except OSError as fault:
+        raise Lost(
+            f"no Docker engine answers: {fault.strerror or fault}",
+            place=host,
+            mend="check the host, context or DOCKER_HOST, and that dockerd runs",
+        ) from fault
+
+
+def _nobody(faults: list[Unreachable]) -> Unreachable:
+    if len(faults) == 1:
+        return faults[0]
+    return Lost(
+        "no manager answers: " + "; ".join(f"{fault.place}: {fault.fault}" for fault in faults),
+        mend="check the hosts that the target names, and that dockerd runs there",
+    )
 
 
 def _cause(fault: BaseException) -> str:

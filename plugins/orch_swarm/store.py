@@ -9,8 +9,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from orch.backend.contract import Lock
-from orch.errors import Conflict, Locked
-from orch_swarm.client import Missing
+from orch.errors import Conflict, Locked, Transient
+from orch_swarm.faults import Missing
 from orch_swarm.sights import STORE, labels_of
 
 if TYPE_CHECKING:
@@ -24,7 +24,12 @@ LIMIT = 900 * 1024
 """Swarm takes less than 1000 KiB a config."""
 _LONGEST = 64
 _LOCK = "lock"
+_TRIES = 3
 RECORD, HOLDER, TOKEN, EXPIRES = "orch.record", "orch.holder", "orch.token", "orch.expires"
+WRITTEN = "orch.written"
+"""Label that tells the write of one caller from that of any other."""
+SECONDS = 8.0
+"""Writes are small: an answer that takes longer comes from a manager whose leader has died."""
 
 
 class SwarmStore:
@@ -50,12 +55,25 @@ class SwarmStore:
         return next((r for r in self._rows() if labels_of(r).get(RECORD) == record), None)
 
     def _create(self, record: str, data: bytes, labels: dict[str, str]) -> None:
+        mark = secrets.token_hex(8)
         spec = {
             "Name": self._name(record),
-            "Labels": {STORE: self._key, RECORD: record, **labels},
+            "Labels": {STORE: self._key, RECORD: record, WRITTEN: mark, **labels},
             "Data": base64.b64encode(data).decode(),
         }
-        self._client.post("/configs/create", spec)
+        for _ in range(_TRIES):
+            try:
+                self._client.post("/configs/create", spec, within=SECONDS)
+            except (Conflict, Transient) as fault:
+                # The answer to the write before may have got lost, and not the write.
+                row = self._row(record)
+                if row is not None and labels_of(row).get(WRITTEN) == mark:
+                    return
+                if row is not None or isinstance(fault, Conflict):
+                    raise Conflict(f"there is a record {record!r} already") from fault
+            else:
+                return
+        raise Transient(f"the record {record!r} could not be written", mend="try again")
 
     # -- records -------------------------------------------------------------------------------
 
@@ -108,7 +126,8 @@ class SwarmStore:
         spec = {**row["Spec"], "Labels": {**labels_of(row), **_labels(lock)}}
         version = row["Version"]["Index"]
         try:
-            self._client.post(f"/configs/{row['ID']}/update", spec, version=version)
+            path = f"/configs/{row['ID']}/update"
+            self._client.post(path, spec, within=SECONDS, version=version)
         except (Conflict, Missing) as fault:
             raise Locked("the lock was lost to somebody else", mend="deploy again") from fault
 
