@@ -8,7 +8,7 @@ from orch.errors import UsageFault
 from orch.types import EventKind, Operation
 from orch_swarm import names
 from orch_swarm.capabilities import FEATURES, capabilities
-from orch_swarm.changes import Change, collect
+from orch_swarm.changes import Change
 from orch_swarm.client import SwarmClient
 from orch_swarm.compile import compile_swarm
 from orch_swarm.rollout import Watch
@@ -16,10 +16,11 @@ from orch_swarm.sights import STORE, Observer, Swarm, labels_of, name_of
 from orch_swarm.status import host_names, services_of, status_of
 from orch_swarm.store import SwarmStore
 from orch_swarm.streams import join, logs
+from orch_swarm.versions import collect_configs, forget_secrets, held_secrets
 from orch_swarm.why import why
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from orch.backend.capabilities import Capabilities
     from orch.backend.contract import LogQuery
@@ -75,13 +76,23 @@ class SwarmBackend:
         return Change(self.client, self.capabilities(), action, pin=pin).make()
 
     def rollout(self, action: Action) -> Iterator[Event]:
-        """Watch tasks to the end; then earlier configs and secrets that nothing names go."""
+        """Watch tasks to the end; then earlier configs that nothing names go."""
         instance = _instance_of(action)
         real = names.real_name(instance, action.name)
         for event in Watch(self.client, action.id, real).events():
             if event.kind is EventKind.HEALTHY and action.operation is not Operation.NOOP:
-                collect(self.client, instance)
+                collect_configs(self.client, instance)
             yield event
+
+    # -- secrets -------------------------------------------------------------------------------
+
+    def held_secrets(self, instance: Instance) -> Mapping[str, Collection[str]]:
+        """The versions of each secret that the swarm holds."""
+        return held_secrets(self.client, instance)
+
+    def forget_secrets(self, instance: Instance, keep: Mapping[str, Collection[str]]) -> None:
+        """Remove every version but those to keep and those that a service names."""
+        forget_secrets(self.client, instance, keep)
 
     # -- what runs -----------------------------------------------------------------------------
 

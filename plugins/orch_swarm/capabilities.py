@@ -71,7 +71,7 @@ _OWN_CHECKS = tuple(f"services.*.probes.liveness.{part}.**" for part in ("http",
 FEATURES = frozenset(
     {
         "adopt", "drift", "exec", "global", "jobs", "logs", "published-ports", "restart",
-        "rollback", "scale", "volumes", "why",
+        "rollback", "scale", "secret-versions", "volumes", "why",
     }
 )  # fmt: skip
 LIMITS: Mapping[str, object] = FrozenDict(

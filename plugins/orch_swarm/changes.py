@@ -12,8 +12,8 @@ from orch.plan.merge import Merger
 from orch.types import Event, EventKind, Manifest, Operation, Resource
 from orch.types import Ledger as NoLedger
 from orch_swarm import names, wire
-from orch_swarm.client import InUse
 from orch_swarm.compile import EXTERNAL
+from orch_swarm.faults import InUse
 from orch_swarm.sights import STORE, Observer, Swarm, labels_of, name_of, pack
 from orch_swarm.tasks import ENDED, look
 
@@ -89,7 +89,7 @@ class Change:
         self._pin(spec, body, row)
         login = self._login(body)
         yield from self._image(spec, row, login)
-        self._send(spec, row, login)
+        self._send(spec, row, login, moved=live is not None and _is_moved(live.body, body))
 
     def _seen(self, row: Row) -> Observed:
         action = self._action
@@ -178,28 +178,41 @@ class Change:
         image = container["Image"]
         live = (row or {}).get("Spec", {}).get("TaskTemplate", {}).get("ContainerSpec", {})
         spec["Labels"][names.IMAGE] = image
-        if "@" in image or not self._pin_images:
-            return
         if str(live.get("Image", "")).startswith(f"{image}@"):
             container["Image"] = live["Image"]
             return
+        said = (self._action.body or {}).get("Placement", {}).get("Platforms", [])
+        spec["TaskTemplate"]["Placement"]["Platforms"] = said
+        if "@" in image or not self._pin_images:
+            return
         try:
-            container["Image"] = f"{image}@{self._client.digest_of(image, login)}"
+            found = self._client.distribution(image, login)
         except OrchError as fault:
             yield self._warn(
                 f"{image} is not pinned by digest, so nodes may run different ones: {fault.fault}"
             )
+            return
+        container["Image"] = f"{image}@{found['Descriptor']['digest']}"
+        # Without them a task may land where no image fits the processor.
+        spec["TaskTemplate"]["Placement"]["Platforms"] = said or wire.platforms(found)
 
-    def _send(self, spec: Row, row: Row | None, login: Mapping[str, str] | None) -> None:
-        image = spec["TaskTemplate"]["ContainerSpec"]["Image"]
-        auth = self._client.auth_header(image, login)
-        headers = {"X-Registry-Auth": auth} if auth else {}
+    def _auth(self, spec: Row, row: Row | None, login: Mapping[str, str] | None) -> Row:
+        """Headers that log in; an update without any keeps what the service was given last."""
+        if login is None and row is not None and names.REGISTRY in spec["Labels"]:
+            return {}
+        auth = self._client.auth_header(spec["TaskTemplate"]["ContainerSpec"]["Image"], login)
+        return {"X-Registry-Auth": auth} if auth else {}
+
+    def _send(
+        self, spec: Row, row: Row | None, login: Mapping[str, str] | None, *, moved: bool
+    ) -> None:
+        headers = self._auth(spec, row, login)
         if row is None:
             self._client.post("/services/create", spec, headers=headers)
             return
         force = row["Spec"]["TaskTemplate"].get("ForceUpdate", 0)
         again = self._action.operation in _AGAIN
-        spec["TaskTemplate"]["ForceUpdate"] = force + 1 if again else force
+        spec["TaskTemplate"]["ForceUpdate"] = force + 1 if again or moved else force
         if again:
             spec["Labels"] |= {
                 key: labels_of(row)[key]
@@ -254,7 +267,8 @@ class Change:
     def _part_marks(self, body: Mapping[str, Any]) -> dict[str, str]:
         marks = names.marker(self._instance, self._action.id, self._action.name)
         slim = {key: value for key, value in body.items() if key != "Content"}
-        return marks | {names.APPLIED: pack(slim)}
+        revision = str(self._action.revision)
+        return marks | {names.APPLIED: pack(slim), names.REVISION: revision}
 
     def _relabel(self, kind: str, row: Row) -> None:
         """Labels are all that can change of a config or secret."""
@@ -324,7 +338,8 @@ class Change:
     def _await_tasks(self, service: str, end: float) -> None:
         """What its tasks use may go only after them."""
         while time.monotonic() < end:
-            tasks = [t for t in look(self._client) if t.get("ServiceID") == service]
+            every = look(self._client, self._client.listed("nodes"))
+            tasks = [t for t in every if t.get("ServiceID") == service]
             if all(t["Status"]["State"] in ENDED for t in tasks):
                 return
             time.sleep(POLL)
@@ -334,40 +349,12 @@ class Change:
             time.sleep(POLL)
 
 
+def _is_moved(live: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether other ports replace the tasks: the tasks themselves don't tell which they have."""
+    return bool(live.get("EndpointSpec") != wanted.get("EndpointSpec"))
+
+
 def _has_one_writer(volume: Row) -> bool:
     labels = labels_of(volume)
     alone = labels.get(names.ACCESS, "") == "exclusive"
     return alone and volume.get("Driver") == "local" and not volume.get("Options")
-
-
-def collect(client: SwarmClient, instance: Instance) -> list[str]:
-    """Remove earlier versions of configs and secrets that no service names; their real names.
-
-    What a service would return to by itself is named by its previous spec, and stays.
-    """
-    swarm = Swarm(client)
-    named = json.dumps(
-        [[s["Spec"], s.get("PreviousSpec")] for s in swarm.rows("services")], sort_keys=True
-    )
-    removed = []
-    for kind in ("config", "secret"):
-        newest: dict[str, str] = {}
-        rows = [
-            row
-            for row in swarm.rows(f"{kind}s")
-            if names.owner_of(labels_of(row), instance.target) == instance
-            and labels_of(row).get(names.ID, "").startswith(f"{kind}/")
-            and STORE not in labels_of(row)
-        ]
-        for row in rows:
-            id_ = labels_of(row)[names.ID]
-            newest[id_] = max(newest.get(id_, ""), row["CreatedAt"])
-        for row in rows:
-            old = row["CreatedAt"] < newest[labels_of(row)[names.ID]]
-            if old and f'"{row["ID"]}"' not in named:
-                try:
-                    client.delete(f"/{kind}s/{row['ID']}")
-                except InUse:
-                    continue
-                removed.append(name_of(row))
-    return removed

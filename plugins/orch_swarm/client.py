@@ -259,8 +259,8 @@ class SwarmClient:
 
     # -- images ------------------------------------------------------------------------------------
 
-    def digest_of(self, image: str, login: Mapping[str, str] | None) -> str:
-        """The digest that the registry gives for an image now. Raises OrchError."""
+    def distribution(self, image: str, login: Mapping[str, str] | None) -> dict[str, Any]:
+        """What the registry says of an image now: its digest and platforms. Raises OrchError."""
         headers = {"X-Registry-Auth": self.auth_header(image, login)}
         api = self._client()
         with self._translated():
@@ -270,7 +270,7 @@ class SwarmClient:
                 timeout=REGISTRY_SECONDS,
             )
             found = api._result(answer, json=True)  # noqa: SLF001
-        return str(found["Descriptor"]["digest"])
+        return cast("dict[str, Any]", found)
 
     def auth_header(self, image: str, login: Mapping[str, str] | None) -> str:
         """What the engine is sent to log in to an image's registry; empty for nothing."""

@@ -90,7 +90,14 @@ def _config(make: ManifestBuilder, refs: References, name: str, view: View) -> N
 def _secret(make: ManifestBuilder, refs: References, name: str, view: View) -> None:
     secret = view.value
     kind = EXTERNAL if secret.external else "secret"
+    logs_in = any(one.password.secret == name for one in make.app.value.registries.values())
+    if logs_in and not secret.external and not refs.mounts_secret(name):
+        # It is sent to log in, and nobody mounts it: the swarm need not hold it.
+        make.core(view)
+        return
     resource = make.resource(kind, f"secret/{name}", refs.secret_name(name, secret))
+    if logs_in and not secret.external:
+        resource.set(("Labels", names.LOGIN), "yes")
     for source in ("provider", "key", "path", "options"):
         make.core(view.field(source))
     if secret.external:

@@ -31,7 +31,7 @@ PORTS, SCHEDULE, DEADLINE, TIMEOUT = (
     "orch.progress-deadline",
     "orch.timeout",
 )
-REGISTRY, ACCESS, RESTART_WITH = "orch.registry", "orch.access", "orch.restart-with"
+REGISTRY, LOGIN, ACCESS = "orch.registry", "orch.login", "orch.access"
 
 
 def real_name(instance: Instance, name: str) -> str:

@@ -5,66 +5,57 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from orch.spec.constraint import Constraint, ConstraintFault, parse_constraint
 from orch.types import Fidelity
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from orch.compile.builder import ManifestBuilder, ResourceBuilder
     from orch.compile.view import View
 
-_CONSTRAINT = re.compile(r"\s*([\w.\-/]+)\s*(==|!=|=~|not\s+in|in)\s*(.+?)\s*")
-_ATTRIBUTES = {
-    "name": "hostname",
-    "arch": "platform.arch",
-    "os": "platform.os",
-    "hostname": "hostname",
-    "id": "id",
-    "role": "role",
-    "platform.arch": "platform.arch",
-    "platform.os": "platform.os",
-}
+_OWN_WORDS = {"node.arch": "node.platform.arch", "node.os": "node.platform.os"}
 _MACHINES = {"amd64": "x86_64", "arm64": "aarch64", "386": "i386", "arm": "armv7l"}
 """What nodes report for the processors that images name so."""
+_KEY = re.compile(r"[a-z_][a-z0-9\-_.]+", re.IGNORECASE)
+_VALUE = re.compile(r"[a-z0-9:\-_\s.*()?+\[\]\\^$|/]+", re.IGNORECASE)
+"""What the engine takes; it compares values as they are, whatever they look like."""
 
 
 class Unsayable(ValueError):
     """A constraint that Swarm has no words for."""
 
 
-def swarm_constraints(text: str) -> list[str]:
+def swarm_constraints(rule: Constraint) -> list[str]:
     """One of our constraints as those of Swarm, all of which must hold. Raises Unsayable."""
-    match = _CONSTRAINT.fullmatch(text)
-    if match is None:
-        raise Unsayable(f"{text!r} is no constraint")
-    attribute, operator = _attribute(match[1]), " ".join(match[2].split())
-    values = (
-        [v.strip() for v in match[3].strip("()").split(",")] if "in" in operator else [match[3]]
-    )
+    attribute = _OWN_WORDS.get(rule.attribute, rule.attribute)
+    values: Sequence[str] = rule.values
     if attribute == "node.platform.arch":
         values = [_MACHINES.get(value, value) for value in values]
-    if operator == "=~":
+    if rule.operator == "=~":
         raise Unsayable("Swarm compares whole values: it knows == and != alone")
-    if operator == "in" and len(values) > 1:
+    if rule.operator == "in" and len(values) > 1:
         raise Unsayable("Swarm knows == and != alone, all of which must hold")
-    sign = "==" if operator in ("==", "in") else "!="
+    _check(attribute, values)
+    sign = "==" if rule.operator in ("==", "in") else "!="
     return [f"{attribute}{sign}{value}" for value in values]
 
 
-def _attribute(name: str) -> str:
-    short = name.removeprefix("node.")
-    if short.startswith("engine.labels."):
-        return short
-    return f"node.{_ATTRIBUTES.get(short, short)}"
+def _check(attribute: str, values: Sequence[str]) -> None:
+    if attribute.startswith("node.attributes."):
+        raise Unsayable("nodes of a swarm have labels, and no attributes of other names")
+    if not _KEY.fullmatch(attribute):
+        raise Unsayable(f"Swarm takes letters, digits, '-', '_' and '.' in {attribute}")
+    for value in values:
+        if not _VALUE.fullmatch(value):
+            raise Unsayable(f"Swarm does not take the value {value!r}")
 
 
-def platforms_of(text: str) -> list[dict[str, str]]:
+def platforms_of(rule: Constraint) -> list[dict[str, str]]:
     """`node.arch in (amd64, arm64)` as the platforms that a service may run on, else nothing."""
-    match = _CONSTRAINT.fullmatch(text)
-    if match is None or match[1].removeprefix("node.") not in ("arch", "platform.arch"):
+    if rule.operator != "in" or rule.attribute not in ("node.arch", "node.platform.arch"):
         return []
-    if match[2] != "in":
-        return []
-    values = [value.strip() for value in match[3].strip("()").split(",")]
-    return [{"OS": "linux", "Architecture": value} for value in values]
+    return [{"OS": "linux", "Architecture": _MACHINES.get(value, value)} for value in rule.values]
 
 
 class PlacementCompiler:
@@ -85,17 +76,28 @@ class PlacementCompiler:
         if placement.value.max_replicas_per_node is not None:
             self._resource.put(("Placement", "MaxReplicas"), placement.max_replicas_per_node)
 
+    def _among(self, platforms: list[dict[str, str]]) -> list[dict[str, str]]:
+        """Of these platforms the one that is asked for elsewhere, all when none is."""
+        said: list[dict[str, str]] = self._resource.body.get("Placement", {}).get("Platforms", [])
+        if not said or not platforms:
+            return platforms
+        machines = {_MACHINES.get(one["Architecture"], one["Architecture"]) for one in said}
+        if machines.isdisjoint(one["Architecture"] for one in platforms):
+            raise Unsayable("it excludes the platform that is asked for")
+        return said
+
     def _constraints(self, placement: View) -> None:
         found: list[str] = []
         platforms: list[dict[str, str]] = []
         for text in placement.value.constraints:
-            several = platforms_of(text)
-            if several and not platforms:
-                platforms = several
-                continue
             try:
-                found += swarm_constraints(text)
-            except Unsayable as fault:
+                rule = parse_constraint(text)
+                several = self._among(platforms_of(rule))
+                if several and not platforms:
+                    platforms = several
+                else:
+                    found += swarm_constraints(rule)
+            except (ConstraintFault, Unsayable) as fault:
                 self._make.reject(
                     placement.constraints,
                     f"{text!r}: {fault}",

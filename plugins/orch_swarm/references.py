@@ -33,6 +33,11 @@ class References:
         said = f"/{secret.name}" if secret.name else name
         return f"{said}-{version_token(name)}"
 
+    def mounts_secret(self, name: str) -> bool:
+        """Whether any service or job mounts a secret."""
+        units = (*self._app.services.values(), *self._app.jobs.values())
+        return any(mount.source == name for unit in units for mount in unit.secrets)
+
     def config(self, resource: ResourceBuilder, source: Read) -> str:
         """Use a config."""
         name = str(source.value)

@@ -22,6 +22,7 @@ from orch_swarm.tasks import (
     is_lost,
     look,
     of_iteration,
+    patience_of,
     reasons,
     slots_of,
     split,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 POLL = 0.4
 NANOS = 1_000_000_000
-DEADLINE = UpdateConfig().progress_deadline.seconds
 MONITOR = UpdateConfig().monitor.seconds
 STARTED = ("starting", "running", "complete")
 _STATES_OF_FAILURE = ("paused", "rollback_paused", "rollback_completed")
@@ -50,7 +50,7 @@ class Watch:
     id: str
     service: str
     began: float = field(default_factory=time.monotonic)
-    best: tuple[int, int] = (-1, -1)
+    best: tuple[int, int, int] | None = None
     moved: float = field(default_factory=time.monotonic)
     steady: frozenset[str] = frozenset()
     since: float = 0.0
@@ -62,24 +62,28 @@ class Watch:
             if row is None:
                 yield Event(EventKind.FAILED, self.id, "the service is gone")
                 return
-            event = self._look(row, look(self.client, service=[self.service]))
+            nodes = self.client.listed("nodes")
+            event = self._look(row, look(self.client, nodes, service=[self.service]), nodes)
             yield event
             if event.kind is not EventKind.PROGRESS:
                 return
             time.sleep(POLL)
 
-    def _look(self, row: Row, tasks: Sequence[Row]) -> Event:
+    def _look(self, row: Row, tasks: Sequence[Row], nodes: Sequence[Row]) -> Event:
+        wanted = wanted_of(row, tasks, nodes)
         if is_job(row):
-            return self._job(row, tasks)
-        return self._service(row, tasks)
+            return self._job(row, tasks, wanted)
+        return self._service(row, tasks, wanted, split(row, tasks, nodes))
 
     # -- services ------------------------------------------------------------------------------
 
-    def _service(self, row: Row, tasks: Sequence[Row]) -> Event:
-        new, old = split(row, tasks)
+    def _service(
+        self, row: Row, tasks: Sequence[Row], wanted: int, parts: tuple[list[Row], list[Row]]
+    ) -> Event:
+        new, old = parts
         ready = frozenset(t["ID"] for t in new if t["Status"]["State"] == "running")
         counts = {
-            "wanted": wanted_of(row, tasks),
+            "wanted": wanted,
             "ready": len(ready),
             "updated": sum(t["Status"]["State"] in STARTED for t in new),
         }
@@ -87,10 +91,10 @@ class Watch:
         if state in _STATES_OF_FAILURE:
             return self._fallen(row, tasks, state, counts)
         going = sum(t["Status"]["State"] == "running" for t in old)
-        if len(ready) == counts["wanted"] and not going and state in ("", "completed"):
+        if len(ready) == counts["wanted"] and not going:
             return self._settle(row, ready, counts, tasks, state)
         self.steady = frozenset()
-        return self._wait(row, tasks, counts, going)
+        return self._wait(row, tasks, counts, len(old))
 
     def _settle(
         self, row: Row, ready: frozenset[str], counts: Row, tasks: Sequence[Row], state: str
@@ -99,19 +103,18 @@ class Watch:
         now = time.monotonic()
         if ready != self.steady:
             self.steady, self.since = ready, now
-        monitor = (row["Spec"].get("UpdateConfig") or {}).get("Monitor")
-        patience = MONITOR if monitor is None else monitor / NANOS
-        if state == "completed" or now - self.since >= patience:
+        patience = _paced(row, "Monitor", MONITOR)
+        if state == "completed" or (not state and now - self.since >= patience):
             said = f"{counts['ready']} of {counts['wanted']} ready"
             return self._event(EventKind.HEALTHY, said, counts)
-        if now - self.moved > max(deadline_of(row), patience):
+        if now - self.moved > deadline_of(row) + patience:
             return self._late(row, tasks, counts)
         return self._event(EventKind.PROGRESS, "ready, and watched", counts)
 
-    def _wait(self, row: Row, tasks: Sequence[Row], counts: Row, going: int) -> Event:
+    def _wait(self, row: Row, tasks: Sequence[Row], counts: Row, left: int) -> Event:
         now = time.monotonic()
-        mark = (counts["ready"], -going)
-        if mark > self.best:
+        mark = (counts["ready"], -left, counts["updated"])
+        if self.best is None or mark > self.best:
             self.best, self.moved = mark, now
         if now - self.moved > deadline_of(row):
             return self._late(row, tasks, counts)
@@ -130,11 +133,11 @@ class Watch:
 
     # -- jobs ----------------------------------------------------------------------------------
 
-    def _job(self, row: Row, tasks: Sequence[Row]) -> Event:
+    def _job(self, row: Row, tasks: Sequence[Row], wanted: int) -> Event:
         runs = of_iteration(row, tasks)
         done = sum(t["Status"]["State"] == "complete" for t in runs)
         counts = {
-            "wanted": wanted_of(row, tasks),
+            "wanted": wanted,
             "ready": done,
             "updated": sum(t["Status"]["State"] in STARTED for t in runs),
         }
@@ -155,6 +158,11 @@ class Watch:
 
 
 def deadline_of(row: Row) -> float:
-    """Seconds without progress after which a change has failed."""
-    said = labels_of(row).get(names.DEADLINE)
-    return Duration.parse(said).seconds if said else DEADLINE
+    """Seconds without progress after which a change has failed; a pause between two is none."""
+    return patience_of(row) + _paced(row, "Delay", 0.0)
+
+
+def _paced(row: Row, key: str, usual: float) -> float:
+    """Seconds that a service's way of updating names."""
+    said = (row["Spec"].get("UpdateConfig") or {}).get(key)
+    return usual if said is None else float(said / NANOS)

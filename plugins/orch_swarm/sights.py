@@ -6,13 +6,14 @@ import base64
 import json
 import zlib
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from orch.frozen import EMPTY, FrozenDict
 from orch.types import Diagnostic, Instance, Observed, Severity, Snapshot
 from orch_swarm import names, wire
 from orch_swarm.compile import EXTERNAL
-from orch_swarm.placing import refusals
+from orch_swarm.placing import refusals, too_many
 from orch_swarm.tasks import look, trouble
 
 if TYPE_CHECKING:
@@ -22,10 +23,12 @@ if TYPE_CHECKING:
     from orch_swarm.client import SwarmClient
 
 Row = dict[str, Any]
+_NAMED = ("networks", "volumes", "configs", "secrets")
 STORE = "orch.store"
 """Label of records: they belong to an instance, and are none of its objects."""
 
 
+_OLDEST = (1, 41)
 _NEWER = {
     "OomScoreAdj": ((1, 46), "oom_score_adj"),
     "Privileges.NoNewPrivileges": ((1, 44), "security_opt"),
@@ -62,8 +65,13 @@ class Swarm:
     def rows(self, kind: str) -> list[Row]:
         """All objects of a kind: services, networks, volumes, configs, secrets, nodes."""
         if kind not in self._rows:
-            self._rows[kind] = look(self.client) if kind == "tasks" else self.client.listed(kind)
+            self._rows[kind] = self._read(kind)
         return self._rows[kind]
+
+    def _read(self, kind: str) -> list[Row]:
+        if kind == "tasks":
+            return look(self.client, self.rows("nodes"))
+        return self.client.listed(kind)
 
     def tasks_of(self, service: Row) -> list[Row]:
         """Tasks of a service, ended ones that are remembered too."""
@@ -79,9 +87,16 @@ class Swarm:
         networks = [row for row in self.rows("networks") if row.get("Scope") == "swarm"]
         return found | {("network", row["Name"]): row["Id"] for row in networks}
 
+    @cached_property
     def by_id(self) -> dict[str, str]:
-        """Real names by id."""
-        return {id_: name for (_, name), id_ in self.ids().items()}
+        """Real names by id, also of the networks that every node has and no list tells."""
+        known = {id_: name for (_, name), id_ in self.ids().items()}
+        for row in self.rows("services"):
+            for attached in row["Spec"]["TaskTemplate"].get("Networks") or ():
+                if attached["Target"] not in known:
+                    found = self.client.one("networks", attached["Target"]) or {}
+                    known[attached["Target"]] = str(found.get("Name", attached["Target"]))
+        return known
 
 
 def name_of(row: Row) -> str:
@@ -94,13 +109,27 @@ def labels_of(row: Row) -> dict[str, str]:
     return dict(row.get("Spec", row).get("Labels") or {})
 
 
+def age_of(row: Row) -> tuple[int, str]:
+    """What tells which version of a config or secret counts: the greatest was asked for last."""
+    return int(labels_of(row).get(names.REVISION) or 0), str(row.get("CreatedAt", ""))
+
+
 class Observer:
     """Looks at one instance. `manifest` tells what is wanted, None for everything of ours."""
 
     def __init__(self, swarm: Swarm, instance: Instance, manifest: Manifest | None) -> None:
         self._swarm, self._instance = swarm, instance
         self._wanted = {r.id: r for r in manifest.resources} if manifest else {}
-        self._known = {names.real_name(instance, r.name): r.name for r in self._wanted.values()}
+        wanted = (resource.name for resource in self._wanted.values())
+        self._known = {names.real_name(instance, name): name for name in (*self._ours(), *wanted)}
+
+    def _ours(self) -> Iterator[str]:
+        """The names that bodies use for what is there of the instance."""
+        for kind in _NAMED:
+            for row in self._swarm.rows(kind):
+                labels = labels_of(row)
+                if names.owner_of(labels, self._instance.target) == self._instance:
+                    yield labels.get(names.NAME, "")
 
     def snapshot(self) -> Snapshot:
         """The objects by id, and what stands against the manifest."""
@@ -142,21 +171,20 @@ class Observer:
         """One service or job."""
         labels = labels_of(row)
         id_ = labels.get(names.ID) or (wanted.id if wanted else name_of(row))
-        body = wire.service_body(row["Spec"], self._short, self._swarm.by_id())
-        body = _as_written(body, labels)
-        if wanted is not None:
-            body = wire.filled(body, wanted.body)
+        body = wire.service_body(row["Spec"], self._short, self._swarm.by_id)
+        applied = unpack(labels.get(names.APPLIED))
+        body = wire.filled(_as_written(body, labels), wanted.body if wanted else applied or EMPTY)
         return Observed(
             id_,
             id_.partition("/")[0],
             labels.get(names.NAME) or (wanted.name if wanted else name_of(row)),
             body,
-            applied=unpack(labels.get(names.APPLIED)),
+            applied=applied,
             owner=names.owner_of(labels, self._instance.target),
             revision=int(labels.get(names.REVISION) or 0),
             uid=row["ID"],
             version=str(row["Version"]["Index"]),
-            failed=trouble(row, self._swarm.tasks_of(row)),
+            failed=trouble(row, self._swarm.tasks_of(row), self._swarm.rows("nodes")),
         )
 
     def _short(self, real: str) -> str:
@@ -173,24 +201,23 @@ class Observer:
             for r in self._wanted.values()
             if r.kind == kind or (kind == "config" and r.kind == "registry")
         }
-        found: dict[str, tuple[bool, str, Row]] = {}
+        found: dict[str, tuple[tuple[bool, int, str], Row]] = {}
         for row in self._swarm.rows(f"{kind}s"):
             labels, wanted = labels_of(row), expected.get(name_of(row))
             ours = names.owner_of(labels, self._instance.target) == self._instance
             if STORE in labels or not (wanted is not None or (ours and names.ID in labels)):
                 continue
             id_ = wanted.id if wanted is not None else labels[names.ID]
-            rank = (wanted is not None, str(row.get("CreatedAt", "")), row)
-            if id_ not in found or rank[:2] > found[id_][:2]:
-                found[id_] = rank
-        for id_, (_, _, row) in found.items():
+            rank = (wanted is not None, *age_of(row))
+            if id_ not in found or rank > found[id_][0]:
+                found[id_] = (rank, row)
+        for id_, (_, row) in found.items():
             yield self._object(id_, row, read(row, self._wanted.get(id_)))
 
     def _object(self, id_: str, row: Row, body: Mapping[str, Any]) -> Observed:
         labels, wanted = labels_of(row), self._wanted.get(id_)
-        if wanted is not None:
-            body = wire.filled(body, wanted.body)
         stored = unpack(labels.get(names.APPLIED))
+        body = wire.filled(body, wanted.body if wanted else stored or EMPTY)
         applied = {**body, **stored} if stored is not None else None
         if wanted is not None and names.real_name(self._instance, wanted.name) == name_of(row):
             name = wanted.name
@@ -209,7 +236,8 @@ class Observer:
 
     def _network(self, row: Row, wanted: Resource | None) -> Mapping[str, Any]:
         seen = {**row, "Labels": names.own_labels(row.get("Labels"))}
-        body = wire.network_body(seen, wanted.body if wanted else EMPTY)
+        stored = unpack((row.get("Labels") or {}).get(names.APPLIED)) or EMPTY
+        body = wire.network_body(seen, wanted.body if wanted else stored)
         return _named(body, wanted)
 
     def _volume(self, row: Row, wanted: Resource | None) -> Mapping[str, Any]:
@@ -281,6 +309,13 @@ class Observer:
     def _beyond_the_engine(self) -> Iterator[Diagnostic]:
         """What the manager's API is too old for: it would be dropped without a word."""
         spoken = self._swarm.client.api_version()
+        if spoken < _OLDEST:
+            yield Diagnostic(
+                f"this engine speaks API {spoken[0]}.{spoken[1]}, which drops jobs, capabilities "
+                "and limits without a word",
+                (),
+                mend="bring the engines up to Docker 20.10 (API 1.41) or later",
+            )
         for resource in self._wanted.values():
             container = resource.body.get("Container", {})
             keys = {*container, *(f"Privileges.{key}" for key in container.get("Privileges", {}))}
@@ -300,13 +335,18 @@ class Observer:
         for resource in self._wanted.values():
             if resource.kind not in ("service", "job"):
                 continue
-            task = wire.service_spec(resource.body, self._real, {})["TaskTemplate"]
+            spec = wire.service_spec(resource.body, self._real, {})
+            task = spec["TaskTemplate"]
             told = [list(refusals(node, task)) for node in nodes]
+            fault = too_many(nodes, spec)
             if all(told):
+                lines = "; ".join(line for lines in told for line in lines)
+                fault = f"no node can take it: {lines}"
+            if fault:
                 noun, _, name = resource.id.partition("/")
                 where = ("placement",) if noun == "job" else ("deploy", "placement")
                 yield Diagnostic(
-                    "no node can take it: " + "; ".join(line for lines in told for line in lines),
+                    fault,
                     (f"{noun}s", name, *where),
                     mend="change the placement or the reservations, or the nodes",
                 )

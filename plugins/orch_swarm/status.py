@@ -34,9 +34,9 @@ def status_of(swarm: Swarm, instance: Instance) -> Status:
     """An application as it is."""
     rows = services_of(swarm, instance)
     tasks = swarm.rows("tasks") if rows else []
-    hosts = host_names(swarm) if rows else {}
+    nodes = swarm.rows("nodes") if rows else []
     found = [
-        _service(row, [t for t in tasks if t.get("ServiceID") == row["ID"]], hosts) for row in rows
+        _service(row, [t for t in tasks if t.get("ServiceID") == row["ID"]], nodes) for row in rows
     ]
     revision = max((int(labels_of(row).get(names.REVISION) or 0) for row in rows), default=0)
     healthy = all(service.healthy for service in found)
@@ -49,9 +49,10 @@ def host_names(swarm: Swarm) -> dict[str, str]:
     return {str(node["ID"]): host_name(node) for node in swarm.rows("nodes")}
 
 
-def _service(row: Row, tasks: Sequence[Row], hosts: dict[str, str]) -> ServiceStatus:
+def _service(row: Row, tasks: Sequence[Row], nodes: Sequence[Row]) -> ServiceStatus:
     name = labels_of(row).get(names.NAME, row["Spec"]["Name"])
-    wanted = wanted_of(row, tasks)
+    hosts = {str(node["ID"]): host_name(node) for node in nodes}
+    wanted = wanted_of(row, tasks, nodes)
     if is_job(row):
         runs = of_iteration(row, tasks)
         done = sum(t["Status"]["State"] == "complete" for t in runs)
@@ -62,7 +63,7 @@ def _service(row: Row, tasks: Sequence[Row], hosts: dict[str, str]) -> ServiceSt
         return ServiceStatus(
             name, "job", wanted, done, updated, healthy, message, replicas=replicas
         )
-    new, old = split(row, tasks)
+    new, old = split(row, tasks, nodes)
     shown = [t for t in (*new, *old) if t["Status"]["State"] not in ENDED]
     shown.sort(key=lambda t: (t.get("Slot", 0), t["CreatedAt"]))
     ready = sum(t["Status"]["State"] == "running" for t in shown)

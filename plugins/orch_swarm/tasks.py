@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import json
+import re
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from orch_swarm.placing import host_name
+from orch.spec.deploy import UpdateConfig
+from orch.spec.units import Duration
+from orch_swarm import names
+from orch_swarm.placing import host_name, is_up, meets
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from orch_swarm.client import SwarmClient
 
 Row = dict[str, Any]
 ENDED = ("complete", "shutdown", "failed", "rejected", "remove", "orphaned")
 FAILED = ("failed", "rejected", "orphaned")
+_PATIENCE = UpdateConfig().progress_deadline.seconds
 
 
-def look(client: SwarmClient, **filters: list[str]) -> list[Row]:
+def look(client: SwarmClient, nodes: Sequence[Row], **filters: list[str]) -> list[Row]:
     """Tasks as they are now; those of nodes that are down are orphaned.
 
     The managers go on to give what such a node said last, which may be that they run.
     """
-    silent = {n["ID"]: host_name(n) for n in client.listed("nodes") if _is_down(n)}
+    silent = {n["ID"]: host_name(n) for n in nodes if _is_down(n)}
     return [_orphaned(t, silent) for t in client.listed("tasks", **filters)]
 
 
@@ -42,7 +48,7 @@ def is_job(row: Row) -> bool:
     return any(key in row["Spec"].get("Mode", {}) for key in ("ReplicatedJob", "GlobalJob"))
 
 
-def wanted_of(row: Row, tasks: Sequence[Row]) -> int:
+def wanted_of(row: Row, tasks: Sequence[Row], nodes: Sequence[Row]) -> int:
     """How many tasks there should be."""
     mode = row["Spec"].get("Mode", {})
     if "Replicated" in mode:
@@ -51,8 +57,15 @@ def wanted_of(row: Row, tasks: Sequence[Row]) -> int:
         job = mode["ReplicatedJob"] or {}
         return int(job.get("TotalCompletions", job.get("MaxConcurrent", 1)))
     own = of_iteration(row, tasks) if "GlobalJob" in mode else tasks
-    nodes = {t.get("NodeID") for t in own if t.get("DesiredState") != "shutdown"}
-    return max(1, len(nodes))
+    return len(_homes(row, own, nodes))
+
+
+def _homes(row: Row, tasks: Sequence[Row], nodes: Sequence[Row]) -> list[Row]:
+    """The nodes that have a task each of a global service; a paused one keeps what it has."""
+    taken = {t.get("NodeID") for t in tasks if t["Status"]["State"] not in ENDED}
+    able = [n for n in nodes if is_up(n) and meets(n, row["Spec"]["TaskTemplate"])]
+    paused = [n["ID"] for n in able if n["Spec"].get("Availability") == "pause"]
+    return [n for n in able if n["ID"] not in paused or n["ID"] in taken]
 
 
 def of_iteration(row: Row, tasks: Sequence[Row]) -> list[Row]:
@@ -61,27 +74,47 @@ def of_iteration(row: Row, tasks: Sequence[Row]) -> list[Row]:
     return [t for t in tasks if (t.get("JobIteration") or {}).get("Index", 0) == index]
 
 
-def split(row: Row, tasks: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+def split(row: Row, tasks: Sequence[Row], nodes: Sequence[Row]) -> tuple[list[Row], list[Row]]:
     """Tasks that are wanted and of the newest spec, and all others that still run."""
-    wanted = _essence(row["Spec"]["TaskTemplate"])
-    new = [t for t in tasks if t.get("DesiredState") == "running" and _essence(t["Spec"]) == wanted]
+    current = _current(row, nodes)
+    new = [t for t in tasks if t.get("DesiredState") == "running" and current(t)]
     ids = {t["ID"] for t in new}
     old = [t for t in tasks if t["ID"] not in ids and t["Status"]["State"] not in ENDED]
     return new, old
 
 
+def _current(row: Row, nodes: Sequence[Row]) -> Callable[[Row], bool]:
+    """Whether the engine keeps a task: it is as the spec says, and where the spec lets it be.
+
+    Another placement alone replaces nothing on a node that meets the new constraints.
+    """
+    template = row["Spec"]["TaskTemplate"]
+    wanted, placed = _essence(template), _pruned(template.get("Placement") or {})
+    homes = {n["ID"] for n in nodes if meets(n, template)}
+
+    def holds(task: Row) -> bool:
+        same = _pruned(task["Spec"].get("Placement") or {}) == placed
+        return _essence(task["Spec"]) == wanted and (same or task.get("NodeID") in homes)
+
+    return holds
+
+
 def _essence(spec: Row) -> str:
-    """What replaces a task when it changes: placement alone does not."""
-    kept = {key: spec.get(key) for key in ("ContainerSpec", "Resources", "RestartPolicy")}
-    kept |= {"LogDriver": spec.get("LogDriver"), "ForceUpdate": spec.get("ForceUpdate", 0)}
-    return json.dumps(_pruned(kept), sort_keys=True)
+    """What replaces a task when it changes."""
+    kept = ("ContainerSpec", "Resources", "RestartPolicy", "LogDriver", "Networks", "ForceUpdate")
+    return json.dumps(_pruned({key: spec.get(key) for key in kept}), sort_keys=True)
 
 
 def _pruned(value: Any) -> Any:
+    """A value without what the engine writes out or leaves out as it likes."""
     if isinstance(value, dict):
         found = {key: _pruned(item) for key, item in value.items()}
-        return {key: item for key, item in found.items() if item not in (None, {}, [], "", 0)}
+        return {key: item for key, item in found.items() if not _is_nothing(item)}
     return [_pruned(item) for item in value] if isinstance(value, list) else value
+
+
+def _is_nothing(value: Any) -> bool:
+    return value in (None, {}, [], "") or (value == 0 and not isinstance(value, bool))
 
 
 def reasons(tasks: Sequence[Row]) -> str:
@@ -111,20 +144,17 @@ def slots_of(tasks: Sequence[Row]) -> list[list[Row]]:
     return [sorted(slot, key=lambda t: t["CreatedAt"]) for slot in found.values()]
 
 
-def is_lost(row: Row, slot: Sequence[Row]) -> bool:
-    """Whether a job's slot has failed for good."""
+def is_lost(row: Row, slot: Sequence[Row]) -> bool:  # noqa: ARG001
+    """Whether a job's slot has failed for good: its newest task failed, and none takes its place.
+
+    A task is told to shut down in the very step that makes the next one. How many have failed
+    tells nothing: the engine forgets old ones.
+    """
     newest = slot[-1]
-    if newest["Status"]["State"] not in FAILED:
-        return False
-    policy = row["Spec"]["TaskTemplate"].get("RestartPolicy") or {}
-    if policy.get("Condition") == "none":
-        return True
-    limit = policy.get("MaxAttempts", 0)
-    failed = sum(t["Status"]["State"] in FAILED for t in slot)
-    return bool(limit) and failed > limit
+    return newest["Status"]["State"] in FAILED and newest.get("DesiredState") == "shutdown"
 
 
-def trouble(row: Row, tasks: Sequence[Row]) -> str:
+def trouble(row: Row, tasks: Sequence[Row], nodes: Sequence[Row]) -> str:
     """Why a service does not run as it should and never will by itself, empty when it does."""
     if is_job(row):
         runs = of_iteration(row, tasks)
@@ -133,6 +163,37 @@ def trouble(row: Row, tasks: Sequence[Row]) -> str:
     if (row.get("UpdateStatus") or {}).get("State") in ("paused", "rollback_paused"):
         return f"its last update is paused: {failures(tasks)}"
     alive = [t for t in tasks if t["Status"]["State"] not in ENDED]
-    if tasks and not alive and wanted_of(row, tasks) > 0:
+    if tasks and not alive and wanted_of(row, tasks, nodes) > 0:
         return f"its replicas are not started any more: {failures(tasks)}"
+    current = _current(row, nodes)
+    own = [task for task in tasks if current(task)]
+    if any(_falls(slot, patience_of(row)) for slot in slots_of(own)):
+        return f"its replicas can't be kept running: {failures(own)}"
     return ""
+
+
+def _falls(slot: Sequence[Row], patience: float) -> bool:
+    """Whether nothing runs in a slot, and what was started there fell within `patience`."""
+    if any(t["Status"]["State"] == "running" for t in slot):
+        return False
+    fallen = [t for t in slot if t["Status"]["State"] in FAILED]
+    return any(_life(task) < patience for task in fallen)
+
+
+def _life(task: Row) -> float:
+    return seconds_of(task["Status"].get("Timestamp", "")) - seconds_of(task["CreatedAt"])
+
+
+def patience_of(row: Row) -> float:
+    """Seconds within which a replica must have got well."""
+    said = (row["Spec"].get("Labels") or {}).get(names.DEADLINE)
+    return Duration.parse(said).seconds if said else _PATIENCE
+
+
+def seconds_of(stamp: str) -> float:
+    """Seconds since the epoch of the engine's time stamps, 0 for none."""
+    match = re.fullmatch(r"(.+?)(\.\d+)?(Z|[+-]\d\d:\d\d)", stamp)
+    if not match:
+        return 0.0
+    whole = datetime.fromisoformat(match[1] + match[3].replace("Z", "+00:00"))
+    return whole.timestamp() + float(match[2] or 0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch.compile.compile import OTHER_APP
 from orch.types import Condition, Consequence, Fidelity
-from orch_swarm import names
+from orch_swarm import names, wire
 from orch_swarm.health import NANO
 from orch_swarm.losses import SERVICE, tell
 from orch_swarm.mounts import MountCompiler
@@ -121,7 +121,7 @@ class UnitCompiler:
 
     def _platform(self) -> None:
         system, _, machine = self.view.platform.value.partition("/")
-        wanted = {"OS": system, "Architecture": machine.partition("/")[0]}
+        wanted = {"OS": system, "Architecture": wire.machine(machine.partition("/")[0])}
         self.put(("Placement", "Platforms"), self.view.platform, [wanted])
 
     def _environment(self) -> None:
@@ -167,8 +167,15 @@ class UnitCompiler:
 
     def _networks(self) -> None:
         unit = self.view.value
-        if unit.network_mode != "app":
-            self.put(("Networks", f"/{unit.network_mode}"), self.view.network_mode, {})
+        if unit.network_mode == "none":
+            self.make.reject(
+                self.view.network_mode,
+                "Swarm starts no task without a network",
+                "give it an internal network of its own",
+            )
+            return
+        if unit.network_mode == "host":
+            self.put(("Networks", "/host"), self.view.network_mode, {})
             return
         chosen: dict[str, Any] = dict(self.view.networks.items())
         if self.view.network_mode.authored:
@@ -197,10 +204,16 @@ class UnitCompiler:
         image = self.view.value.image
         login = self.app.registries.get(image.registry) if image is not None else None
         if login is not None:
-            said = {"username": login.username, "secret": login.password.secret}
-            self.resource.set(("Labels", names.REGISTRY), json.dumps(said, sort_keys=True))
-            if not self.app.secrets[login.password.secret].external:
-                self.resource.secret_value(login.password.secret)
+            self._login(login.username, login.password.secret)
+
+    def _login(self, username: str, secret: str) -> None:
+        said = {"username": username, "secret": secret}
+        if not self.app.secrets[secret].external:
+            self.resource.secret_value(secret)
+            if self.kind == "service":
+                # A new password goes to the nodes; a job would run again for it.
+                said["version"] = self.resource.secret_version(secret)
+        self.resource.set(("Labels", names.REGISTRY), json.dumps(said, sort_keys=True))
 
     # -- resources -----------------------------------------------------------------------------
 

@@ -71,6 +71,10 @@ def _container(
     for kind, single in _FILES:
         spec[kind] = [_reference(single, file, real, ids) for file in said.get(kind, {}).values()]
     spec["Privileges"] = _privileges(said.get("Privileges", {}), real, ids)
+    credential = said.get("Privileges", {}).get("CredentialSpec", {}).get("Config")
+    if credential:
+        # The engine asks that what it reads so is listed, too.
+        spec["Configs"].append(_named("Config", real(credential), ids) | {"Runtime": {}})
     return {key: value for key, value in spec.items() if value not in ([], {}, None)}
 
 
@@ -84,17 +88,30 @@ def _mount(target: str, mount: Mapping[str, Any], real: Callable[[str], str]) ->
 def _reference(
     kind: str, file: Mapping[str, Any], real: Callable[[str], str], ids: Mapping[Any, str]
 ) -> Body:
-    name = real(file["Name"])
-    return {
-        f"{kind}ID": ids.get((kind.lower(), name), ""),
-        f"{kind}Name": name,
-        "File": {
-            "Name": file["File"],
-            "UID": file["UID"],
-            "GID": file["GID"],
-            "Mode": file["Mode"],
-        },
-    }
+    target = {"Name": file["File"], "UID": file["UID"], "GID": file["GID"], "Mode": file["Mode"]}
+    return _named(kind, real(file["Name"]), ids) | {"File": target}
+
+
+def _named(kind: str, name: str, ids: Mapping[Any, str]) -> Body:
+    return {f"{kind}ID": ids.get((kind.lower(), name), ""), f"{kind}Name": name}
+
+
+def platforms(found: Mapping[str, Any]) -> list[Body]:
+    """What an image runs on, as its registry tells, as the platforms of a service.
+
+    Nodes name 32-bit ARM by its variant, and images do not: it is left open.
+    """
+    seen = [
+        {"OS": one.get("os", ""), "Architecture": machine(one.get("architecture", ""))}
+        for one in found.get("Platforms") or ()
+        if one.get("os") not in (None, "", "unknown")
+    ]
+    return [one for index, one in enumerate(seen) if one not in seen[:index]]
+
+
+def machine(architecture: str) -> str:
+    """A processor as the engine compares it, empty for one that it names in many ways."""
+    return "" if architecture == "arm" else architecture
 
 
 def _privileges(
