@@ -211,10 +211,15 @@ class Session:
             last,
             versions,
             capabilities=self._access.capabilities,
-            held=history.held() if self._access.capabilities.limits.get("content_named") else (),
+            held=history.held() if self._keeps_earlier(app) else (),
             by_hand=history.scaled_by_hand(),
             **wishes,
         )
+
+    def _keeps_earlier(self, app: Application | None) -> bool:
+        """Whether what earlier releases name stays: not when everything goes."""
+        content_named = self._access.capabilities.limits.get("content_named")
+        return app is not None and bool(content_named)
 
     def _predict(self, manifest: Manifest, snapshot: Snapshot, last: Release | None) -> Snapshot:
         from orch.backend.contract import SupportsPredict
