@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 POLL = 0.4
 NANOS = 1_000_000_000
+GRACE = 10.0
+"""What the engine gives a container to stop, where the service says nothing."""
 MONITOR = UpdateConfig().monitor.seconds
 STARTED = ("starting", "running", "complete")
 _STATES_OF_FAILURE = ("paused", "rollback_paused", "rollback_completed")
@@ -116,7 +118,7 @@ class Watch:
         mark = (counts["ready"], -left, counts["updated"])
         if self.best is None or mark > self.best:
             self.best, self.moved = mark, now
-        if now - self.moved > deadline_of(row):
+        if now - self.moved > deadline_of(row) + (_grace_of(row) if left else 0):
             return self._late(row, tasks, counts)
         said = f"{counts['ready']} of {counts['wanted']} ready"
         return self._event(EventKind.PROGRESS, said, counts, reasons(tasks))
@@ -160,6 +162,12 @@ class Watch:
 def deadline_of(row: Row) -> float:
     """Seconds without progress after which a change has failed; a pause between two is none."""
     return patience_of(row) + _paced(row, "Delay", 0.0)
+
+
+def _grace_of(row: Row) -> float:
+    """Seconds that a replica may take to end before its successor starts."""
+    grace = row["Spec"]["TaskTemplate"]["ContainerSpec"].get("StopGracePeriod")
+    return GRACE if grace is None else float(grace / NANOS)
 
 
 def _paced(row: Row, key: str, usual: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 ENDED = ("complete", "shutdown", "failed", "rejected", "remove", "orphaned")
 FAILED = ("failed", "rejected", "orphaned")
+_WAITS = {
+    "preparing": "its image is pulled",
+    "starting": "it is not healthy yet",
+    "complete": "it ended by itself, with code 0",
+}
+"""What states mean of which the engine says nothing more."""
 _PATIENCE = UpdateConfig().progress_deadline.seconds
 
 
@@ -127,13 +134,20 @@ def reasons(tasks: Sequence[Row]) -> str:
 
 def failures(tasks: Sequence[Row]) -> str:
     """What the newest failed tasks said, each cause once."""
-    fallen = [t for t in tasks if t["Status"]["State"] in FAILED and t["Status"].get("Err")]
+    fallen = [t for t in tasks if _has_fallen(t) and _said(t)]
     fallen.sort(key=lambda t: t["Status"].get("Timestamp", ""), reverse=True)
     return "; ".join(list(dict.fromkeys(_said(t) for t in fallen))[:3])
 
 
+def _has_fallen(task: Row) -> bool:
+    """Whether a task failed, or ended well though nobody asked it to: jobs alone may do that."""
+    state = task["Status"]["State"]
+    return state in FAILED or (state == "complete" and "JobIteration" not in task)
+
+
 def _said(task: Row) -> str:
-    return str(task["Status"].get("Err") or "")
+    status = task["Status"]
+    return str(status.get("Err") or "") or _WAITS.get(status["State"], "")
 
 
 def slots_of(tasks: Sequence[Row]) -> list[list[Row]]:
@@ -168,15 +182,19 @@ def trouble(row: Row, tasks: Sequence[Row], nodes: Sequence[Row]) -> str:
     current = _current(row, nodes)
     own = [task for task in tasks if current(task)]
     if any(_falls(slot, patience_of(row)) for slot in slots_of(own)):
-        return f"its replicas can't be kept running: {failures(own)}"
+        told = reasons(own) or f"they were not well within {patience_of(row):g} s"
+        return f"its replicas can't be kept running: {told}"
     return ""
 
 
 def _falls(slot: Sequence[Row], patience: float) -> bool:
-    """Whether nothing runs in a slot, and what was started there fell within `patience`."""
+    """Whether nothing runs in a slot, and what is there fell, or waits, beyond patience."""
     if any(t["Status"]["State"] == "running" for t in slot):
         return False
-    fallen = [t for t in slot if t["Status"]["State"] in FAILED]
+    waiting = [t for t in slot if t["Status"]["State"] not in ENDED]
+    if any(time.time() - seconds_of(t["CreatedAt"]) > patience for t in waiting):
+        return True
+    fallen = [t for t in slot if _has_fallen(t)]
     return any(_life(task) < patience for task in fallen)
 
 
