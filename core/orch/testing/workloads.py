@@ -32,9 +32,11 @@ print("serving", os.environ["TEXT"], flush=True)
 server.serve_forever()
 """
 _BUSYBOX_SERVER = (
+    # It serves on for a moment when it is told to end, and then ends by itself.
+    'trap "sleep 0.3; exit 0" TERM; '
     'mkdir -p /tmp/www; printf %s "$TEXT" > /tmp/www/index.html; '
     '[ "$READY" = yes ] && echo ok > /tmp/www/ready; '
-    'echo "serving $TEXT"; exec httpd -f -p 8080 -h /tmp/www'
+    'echo "serving $TEXT"; httpd -f -p 8080 -h /tmp/www & wait'
 )
 
 
