@@ -35,10 +35,14 @@ SECONDS = 60
 REGISTRY_SECONDS = 15
 POOL = 32
 KNOCK_SECONDS = 5.0
-WAITS = (8.0, 25.0, 60.0)
+WAITS = (6.0, 25.0, 60.0)
 """Seconds that an answer may take, one try after another: the first is for a manager that asks a
 leader which has just died; the engine itself gives that one 20."""
-ELECTION_SECONDS = 15.0
+ELECTION_SECONDS = 30.0
+"""How long managers that were led may take to agree on another leader: they wait 10 to 20 before
+they vote, and may have to vote again."""
+FIRST_SECONDS = 5.0
+"""The same for a swarm that was never seen to have one: it has more likely lost its quorum."""
 _EXIT_SECONDS = 5.0
 _POLL = 0.5
 T = TypeVar("T")
@@ -54,6 +58,7 @@ class SwarmClient:
         self._lock = threading.RLock()
         self._api: APIClient | None = None
         self._left: list[APIClient] = []
+        self._patience = FIRST_SECONDS
         self._where = ""
 
     # -- connection --------------------------------------------------------------------------
@@ -101,22 +106,25 @@ class SwarmClient:
             api = self._client()
             try:
                 with self._translated():
-                    return call(api, WAITS[min(lost, len(WAITS) - 1)])
+                    found = call(api, WAITS[min(lost, len(WAITS) - 1)])
             except Leaderless:
-                if time.monotonic() - began > ELECTION_SECONDS:
+                if time.monotonic() - began > self._patience:
                     raise
                 time.sleep(_POLL)
             except InUse:
                 raise
             except (Lost, NoManager, Transient) as fault:
                 if isinstance(fault, Unreachable) and len(self._hosts) == 1:
-                    raise
+                    raise _left_alone(fault) from fault
                 self._leave(api)
                 if not repeat:
                     raise Transient(f"no answer came: {fault.fault}", place=fault.place) from fault
                 lost += 1
                 if lost >= max(len(WAITS), len(self._hosts)):
                     raise
+            else:
+                self._patience = ELECTION_SECONDS
+                return found
 
     def _settings(self, host: str) -> dict[str, Any]:
         import docker
@@ -402,6 +410,18 @@ def _knock(host: str) -> None:
             place=host,
             mend="check the host, context or DOCKER_HOST, and that dockerd runs",
         ) from fault
+
+
+def _left_alone(fault: Unreachable) -> Unreachable:
+    """A manager that had answered is gone, and no other one is known."""
+    if not isinstance(fault, Lost):
+        return fault
+    return Lost(
+        fault.fault,
+        place=fault.place,
+        mend="start it again, or name another manager; of several, separated by commas, the next "
+        "one is asked when one is lost",
+    )
 
 
 def _nobody(faults: list[Unreachable]) -> Unreachable:

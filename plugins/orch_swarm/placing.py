@@ -23,7 +23,8 @@ def host_name(node: Row) -> str:
 def refusals(node: Row, task: Row) -> Iterator[str]:
     """Why a node can't take tasks of a template, with figures; nothing when it can."""
     host = host_name(node)
-    if node["Status"]["State"] != "ready":
+    # A leader that was elected just now calls every node unknown until it hears of it.
+    if node["Status"]["State"] not in ("ready", "unknown"):
         yield f"{host} is {node['Status']['State']}"
     if node["Spec"].get("Availability", "active") != "active":
         yield f"{host} is set to {node['Spec']['Availability']}"
