@@ -21,6 +21,9 @@ OPTIONS = FrozenDict(
         "tls": "Folder with ca.pem, cert.pem and key.pem for a tcp host.",
         "endpoint_mode": "vip or dnsrr for services that do not say it.",
         "resolve_image": "always pins digests through the registry, never leaves tags as they are.",
+        "scheduler_image": "Image with python3 (3.11 or later) and time zones that starts jobs "
+        "by the clock; python:3.13-alpine by default.",
+        "socket": "Socket of the engines on managers; /var/run/docker.sock by default.",
     }
 )
 

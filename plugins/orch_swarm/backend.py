@@ -12,6 +12,7 @@ from orch_swarm.changes import Change
 from orch_swarm.client import SwarmClient
 from orch_swarm.compile import compile_swarm
 from orch_swarm.rollout import Watch
+from orch_swarm.runs import runs_of
 from orch_swarm.sights import STORE, Observer, Swarm, labels_of, name_of
 from orch_swarm.status import host_names, services_of, status_of
 from orch_swarm.store import SwarmStore
@@ -61,7 +62,7 @@ class SwarmBackend:
 
     def compile(self, app: Application) -> Manifest:
         """The application in Swarm's words."""
-        return compile_swarm(app, self._options.get("endpoint_mode", ""))
+        return compile_swarm(app, self._options)
 
     # -- observe and apply ---------------------------------------------------------------------
 
@@ -114,7 +115,9 @@ class SwarmBackend:
 
     def logs(self, instance: Instance, query: LogQuery) -> Iterator[LogLine]:
         """Lines of all replicas that the query names, from whichever node."""
-        return logs(self.client, services_of(Swarm(self.client), instance), query)
+        swarm = Swarm(self.client)
+        rows = [*services_of(swarm, instance), *runs_of(swarm, instance)]
+        return logs(self.client, rows, query)
 
     def why(self, instance: Instance, replica: str) -> Sequence[str]:
         """Why a service or replica is where it is, or nowhere; with a reason for each node."""

@@ -39,9 +39,11 @@ _WHOLE = ("apiVersion", "name", "labels.**", "fidelity.**")
 _EMULATED = (
     "services.*.depends_on.**", "jobs.*.depends_on.**", "services.*.shm_size", "jobs.*.shm_size",
     "services.*.deploy.update_config.progress_deadline", "configs.*.name", "secrets.*.name",
+    "jobs.*.schedule", "jobs.*.time_zone", "jobs.*.concurrency", "jobs.*.starting_deadline",
+    "jobs.*.suspend", "jobs.*.timeout", "jobs.*.history.**",
 )  # fmt: skip
 _DEGRADED = (
-    "jobs.*.timeout", "jobs.*.backoff_limit", "volumes.*.access",
+    "jobs.*.backoff_limit", "jobs.*.ttl", "volumes.*.access",
     *(
         f"{unit}.reservations.devices.*.{key}"
         for unit in ("services.*.resources", "services.*.deploy.resources", "jobs.*.resources")
@@ -70,8 +72,8 @@ _LOST = (
 _OWN_CHECKS = tuple(f"services.*.probes.liveness.{part}.**" for part in ("http", "tcp"))
 FEATURES = frozenset(
     {
-        "adopt", "drift", "exec", "global", "jobs", "logs", "published-ports", "restart",
-        "rollback", "scale", "secret-versions", "volumes", "why",
+        "adopt", "cron", "drift", "exec", "global", "jobs", "logs", "published-ports",
+        "restart", "rollback", "scale", "secret-versions", "volumes", "why",
     }
 )  # fmt: skip
 LIMITS: Mapping[str, object] = FrozenDict(

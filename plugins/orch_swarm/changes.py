@@ -13,9 +13,10 @@ from orch.types import Event, EventKind, Manifest, Operation, Resource
 from orch.types import Ledger as NoLedger
 from orch_swarm import names, wire
 from orch_swarm.compile import EXTERNAL
+from orch_swarm.cron import ENDED, RUN_OF
 from orch_swarm.faults import InUse
 from orch_swarm.sights import STORE, Observer, Swarm, labels_of, name_of, pack
-from orch_swarm.tasks import ENDED, look
+from orch_swarm.tasks import look
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -299,7 +300,8 @@ class Change:
         for row in self._swarm.rows(f"{kind}s"):
             labels = labels_of(row)
             ours = names.owner_of(labels, self._instance.target) == self._instance
-            marked = ours and labels.get(names.ID) == action.id and STORE not in labels
+            named = action.id in (labels.get(names.ID), labels.get(RUN_OF))
+            marked = ours and named and STORE not in labels
             exact = uid and uid == str(row.get("ID") or row.get("Id") or "")
             if marked or exact or self._is_adopted_volume(kind, row, uid):
                 found.append(row)

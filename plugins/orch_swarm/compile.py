@@ -9,15 +9,19 @@ from typing import TYPE_CHECKING
 
 from orch.compile.builder import ManifestBuilder
 from orch.compile.view import ListView
+from orch.frozen import EMPTY
 from orch.types import Consequence, Fidelity
 from orch_swarm import names
 from orch_swarm.capabilities import capabilities
 from orch_swarm.job import JobCompiler
 from orch_swarm.losses import POLICY, ROUTE, VOLUME, tell
 from orch_swarm.references import References
+from orch_swarm.schedules import scheduler_service
 from orch_swarm.service import ServiceCompiler
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from orch.compile.builder import ResourceBuilder
     from orch.compile.view import View
     from orch.spec.application import Application
@@ -34,8 +38,9 @@ _ONE_HOST = ("bridge", "host", "macvlan", "ipvlan")
 _LOCAL = (None, "local")
 
 
-def compile_swarm(app: Application, endpoint_mode: str = "") -> Manifest:
-    """The application in Swarm's words; `endpoint_mode` is for services that say none."""
+def compile_swarm(app: Application, settings: Mapping[str, str] = EMPTY) -> Manifest:
+    """The application in Swarm's words, with the target's options."""
+    endpoint_mode = settings.get("endpoint_mode", "")
     make = ManifestBuilder(app, names.BACKEND, capabilities())
     refs = References(app)
     _files(make, refs)
@@ -44,6 +49,7 @@ def compile_swarm(app: Application, endpoint_mode: str = "") -> Manifest:
     _registries(make)
     for name, view in make.app.jobs.items():
         JobCompiler(make, app, refs, name, view).compile()
+    scheduler_service(make, app, refs, settings)
     for name, view in make.app.services.items():
         ServiceCompiler(make, app, refs, name, view, endpoint_mode=endpoint_mode).compile()
     for view in make.app.routes if isinstance(make.app.routes, ListView) else ():

@@ -6,9 +6,12 @@ from typing import Any
 
 from orch.types import Fidelity
 from orch_swarm import names
-from orch_swarm.losses import JOB
+from orch_swarm.losses import JOB, UNSCHEDULED, tell
 from orch_swarm.placement import PlacementCompiler
+from orch_swarm.schedules import write_schedule
 from orch_swarm.unit import UnitCompiler
+
+NONE_ASKED = "a job that is suspended is asked for no completions"
 
 
 class JobCompiler(UnitCompiler):
@@ -22,20 +25,32 @@ class JobCompiler(UnitCompiler):
         self.resource.set("Mode", "replicated-job")
         self.resource.put("MaxConcurrent", view.parallelism)
         if job.schedule is None:
-            self.resource.put("TotalCompletions", view.completions)
+            self._once()
         else:
-            # Its tasks are started by somebody else: a deploy runs nothing.
+            # Each run is a copy of it that the scheduler makes: a deploy runs nothing.
             self.resource.set("TotalCompletions", 0)
-            self.make.lose(view.completions, "nothing runs it by the clock")
+            write_schedule(self.resource, view)
+        if view.placement is not None:
+            PlacementCompiler(self.make, self.resource).compile(view.placement)
+        self._retries()
+
+    def _once(self) -> None:
+        view, job = self.view, self.view.value
+        tell(self.make, view, UNSCHEDULED)
+        self.resource.put("TotalCompletions", view.completions)
+        if view.suspend.authored:
+            asked = 0 if job.suspend else job.completions
+            how: dict[str, Any] = {
+                "outcome": Fidelity.EMULATED,
+                "reason": "it is asked for no completions",
+            }
+            self.put(("TotalCompletions",), view.suspend, asked, **how)
         if job.timeout is not None:
             told: dict[str, Any] = {
                 "outcome": Fidelity.DEGRADED,
                 "reason": "the deploy fails after this time; the run itself goes on",
             }
             self.put(("Labels", names.TIMEOUT), view.timeout, str(job.timeout), **told)
-        if view.placement is not None:
-            PlacementCompiler(self.make, self.resource).compile(view.placement)
-        self._retries()
 
     def _retries(self) -> None:
         """The backoff limit is Swarm's number of attempts, counted for each completion."""

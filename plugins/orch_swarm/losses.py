@@ -121,20 +121,21 @@ SERVICE: Mapping[str, Loss] = FrozenDict(
         **{f"deploy.placement.{key}": loss for key, loss in _PLACEMENT.items()},
     }
 )
-_NO_CLOCK = "Swarm starts nothing by the clock"
+_NO_CLOCK = "it has no schedule"
+UNSCHEDULED: Mapping[str, Loss] = FrozenDict(
+    {
+        **{
+            key: Loss(_NO_CLOCK, "", _COSMETIC)
+            for key in ("time_zone", "concurrency", "starting_deadline")
+        },
+        "history": Loss("the swarm's own task history says how many runs are kept", "", _COSMETIC),
+        "ttl": Loss("finished tasks stay until the job is removed", "", _COSMETIC),
+    }
+)
+"""What only a job with a schedule has."""
 JOB: Mapping[str, Loss] = FrozenDict(
     {
         **POD,
-        **{
-            key: Loss(_NO_CLOCK, "", _COSMETIC)
-            for key in ("time_zone", "concurrency", "starting_deadline", "suspend")
-        },
-        "schedule": Loss(
-            f"{_NO_CLOCK}: the job is there, and runs when somebody starts it",
-            "let a timer of a host call: docker service scale JOB=1",
-        ),
-        "history": Loss("the swarm's own task history says how many runs are kept", "", _COSMETIC),
-        "ttl": Loss("finished tasks stay until the job is removed", "", _COSMETIC),
         "priority": _EVICTION,
         **{f"placement.{key}": loss for key, loss in _PLACEMENT.items()},
     }

@@ -15,16 +15,15 @@ from orch.spec.deploy import UpdateConfig
 from orch.spec.units import Duration
 from orch.types import Event, EventKind
 from orch_swarm import names
+from orch_swarm.cron import is_lost, slots_of
 from orch_swarm.sights import labels_of
 from orch_swarm.tasks import (
     failures,
     is_job,
-    is_lost,
     look,
     of_iteration,
     patience_of,
     reasons,
-    slots_of,
     split,
     wanted_of,
 )
@@ -145,7 +144,7 @@ class Watch:
         }
         if done >= counts["wanted"]:
             return self._event(EventKind.HEALTHY, f"{done} of {counts['wanted']} done", counts)
-        if any(is_lost(row, slot) for slot in slots_of(runs)):
+        if any(is_lost(slot) for slot in slots_of(runs)):
             said = f"it failed: {done} of {counts['wanted']} done"
             return self._event(EventKind.FAILED, said, counts, failures(runs))
         limit = labels_of(row).get(names.TIMEOUT)

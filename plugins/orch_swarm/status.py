@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from datetime import datetime
+import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from orch.types import Instance, Replica, ServiceStatus, Status
-from orch_swarm import names
+from orch_swarm import cron, names
+from orch_swarm.cron import ENDED, seconds_of
 from orch_swarm.placing import host_name
+from orch_swarm.runs import runs_of, scheduled_status
 from orch_swarm.sights import labels_of
-from orch_swarm.tasks import ENDED, is_job, of_iteration, reasons, split, wanted_of
+from orch_swarm.tasks import is_job, of_iteration, reasons, split, wanted_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,9 +37,19 @@ def status_of(swarm: Swarm, instance: Instance) -> Status:
     rows = services_of(swarm, instance)
     tasks = swarm.rows("tasks") if rows else []
     nodes = swarm.rows("nodes") if rows else []
-    found = [
-        _service(row, [t for t in tasks if t.get("ServiceID") == row["ID"]], nodes) for row in rows
-    ]
+    of_service: dict[str, list[Row]] = {}
+    for task in tasks:
+        of_service.setdefault(str(task.get("ServiceID")), []).append(task)
+
+    def seen(row: Row) -> ServiceStatus:
+        labels = labels_of(row)
+        if cron.SCHEDULE not in labels:
+            return _service(row, of_service.get(row["ID"], []), nodes)
+        show = partial(_replica, labels[names.NAME], hosts=host_names(swarm), row=row)
+        runs = runs_of(swarm, instance, labels[names.ID])
+        return scheduled_status(row, runs, of_service, show, time.time())
+
+    found = [seen(row) for row in rows]
     revision = max((int(labels_of(row).get(names.REVISION) or 0) for row in rows), default=0)
     healthy = all(service.healthy for service in found)
     found.sort(key=lambda service: service.name)
@@ -111,12 +123,3 @@ def _endpoints(row: Row, tasks: Sequence[Row], hosts: dict[str, str]) -> Iterato
             yield from (f"{node}:{published}" for node in sorted(nodes) if node and published)
         elif published:
             yield f"{next(iter(hosts.values()), 'any-node')}:{published}"
-
-
-def seconds_of(stamp: str) -> float:
-    """Seconds since the epoch of the engine's time stamps, 0 for none."""
-    match = re.fullmatch(r"(.+?)(\.\d+)?(Z|[+-]\d\d:\d\d)", stamp)
-    if not match:
-        return 0.0
-    whole = datetime.fromisoformat(match[1] + match[3].replace("Z", "+00:00"))
-    return whole.timestamp() + float(match[2] or 0)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from orch.types import LogLine
 from orch_swarm import names
+from orch_swarm.cron import seconds_of
 from orch_swarm.sights import labels_of
-from orch_swarm.status import seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

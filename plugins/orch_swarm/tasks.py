@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 import time
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from orch.spec.deploy import UpdateConfig
 from orch.spec.units import Duration
 from orch_swarm import names
+from orch_swarm.cron import ENDED, FAILED, is_lost, seconds_of, slots_of
 from orch_swarm.placing import host_name, is_up, meets
 
 if TYPE_CHECKING:
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from orch_swarm.client import SwarmClient
 
 Row = dict[str, Any]
-ENDED = ("complete", "shutdown", "failed", "rejected", "remove", "orphaned")
-FAILED = ("failed", "rejected", "orphaned")
 _WAITS = {
     "preparing": "its image is pulled",
     "starting": "it is not healthy yet",
@@ -150,29 +147,11 @@ def _said(task: Row) -> str:
     return str(status.get("Err") or "") or _WAITS.get(status["State"], "")
 
 
-def slots_of(tasks: Sequence[Row]) -> list[list[Row]]:
-    """Tasks by the slot, or node, that they stand for, oldest first."""
-    found: dict[Any, list[Row]] = {}
-    for task in tasks:
-        found.setdefault(task.get("Slot") or task.get("NodeID"), []).append(task)
-    return [sorted(slot, key=lambda t: t["CreatedAt"]) for slot in found.values()]
-
-
-def is_lost(row: Row, slot: Sequence[Row]) -> bool:  # noqa: ARG001
-    """Whether a job's slot has failed for good: its newest task failed, and none takes its place.
-
-    A task is told to shut down in the very step that makes the next one. How many have failed
-    tells nothing: the engine forgets old ones.
-    """
-    newest = slot[-1]
-    return newest["Status"]["State"] in FAILED and newest.get("DesiredState") == "shutdown"
-
-
 def trouble(row: Row, tasks: Sequence[Row], nodes: Sequence[Row]) -> str:
     """Why a service does not run as it should and never will by itself, empty when it does."""
     if is_job(row):
         runs = of_iteration(row, tasks)
-        lost = any(is_lost(row, slot) for slot in slots_of(runs))
+        lost = any(is_lost(slot) for slot in slots_of(runs))
         return f"its last run failed: {failures(runs)}" if lost else ""
     if (row.get("UpdateStatus") or {}).get("State") in ("paused", "rollback_paused"):
         return f"its last update is paused: {failures(tasks)}"
@@ -206,12 +185,3 @@ def patience_of(row: Row) -> float:
     """Seconds within which a replica must have got well."""
     said = (row["Spec"].get("Labels") or {}).get(names.DEADLINE)
     return Duration.parse(said).seconds if said else _PATIENCE
-
-
-def seconds_of(stamp: str) -> float:
-    """Seconds since the epoch of the engine's time stamps, 0 for none."""
-    match = re.fullmatch(r"(.+?)(\.\d+)?(Z|[+-]\d\d:\d\d)", stamp)
-    if not match:
-        return 0.0
-    whole = datetime.fromisoformat(match[1] + match[3].replace("Z", "+00:00"))
-    return whole.timestamp() + float(match[2] or 0)

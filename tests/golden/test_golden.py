@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 EXAMPLES = sorted((HERE.parents[1] / "specs/examples").iterdir())
 BACKENDS = ("native", "swarm")
+LONGEST = 3000
 PARTS = ("Container", "Model", "PodFields", "RollConfig", "InitContainer", "Sidecar", "Job")
 
 
@@ -41,11 +43,20 @@ def resources_of(manifest: Manifest) -> list[dict[str, Any]]:
         {
             "id": r.id,
             "name": r.name,
-            "body": dict(r.body),
+            "body": shortened(dict(r.body)),
             "depends_on": [f"{d.id} {d.condition}" for d in r.depends_on],
         }
         for r in manifest.resources
     ]
+
+
+def shortened(value: Any) -> Any:
+    """A body in which long files, such as programs that a backend carries, are a digest."""
+    if isinstance(value, dict):
+        return {key: shortened(item) for key, item in value.items()}
+    if isinstance(value, str) and len(value) > LONGEST:
+        return f"{len(value)} characters, {hashlib.sha256(value.encode()).hexdigest()[:12]}"
+    return value
 
 
 def rows_of(manifest: Manifest) -> list[dict[str, Any]]:
