@@ -11,21 +11,23 @@ from orch.testing.workloads import Containers
 from orch_swarm.backend import SwarmBackend
 from orch_swarm.names import real_name
 from tests.integration.swarm.conftest import OPTIONS, swarm
+from tests.integration.swarm.images import python_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 
-__all__ = ["swarm"]
+__all__ = ["python_image", "swarm"]
 
 
 @pytest.mark.docker
 @pytest.mark.root
 class TestSwarm(BackendConformance):
     @pytest.fixture
-    def backend(self, swarm: str) -> Iterator[SwarmBackend]:
-        made = SwarmBackend({"host": swarm, **OPTIONS})
+    def backend(self, swarm: str, python_image: str) -> Iterator[SwarmBackend]:
+        ways = {"scheduler_image": python_image, "socket": swarm.removeprefix("unix://")}
+        made = SwarmBackend({"host": swarm, **OPTIONS, **ways})
         yield made
         made.close()
 
