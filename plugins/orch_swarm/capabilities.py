@@ -85,7 +85,8 @@ LIMITS: Mapping[str, object] = FrozenDict(
             "network:Attachable", "network:EnableIPv6", "network:Encrypted", "network:Labels",
             "volume:Driver", "volume:Options",
         ),
-        "initial": FrozenDict({"volume:Labels": ""}),
+        # Any change makes a job run again: its labels are those of its last run.
+        "initial": FrozenDict({"volume:Labels": "", "job:Labels": "RunsOnce"}),
         "exclusive": ("service:EndpointSpec.Ports.*.PublishedPort",),
         "content_named": ("config", "secret"),
     }

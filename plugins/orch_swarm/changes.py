@@ -128,12 +128,15 @@ class Change:
                 )
 
     def _merged(self, live: Observed | None) -> Mapping[str, Any]:
-        body = self._action.body or {}
+        action = self._action
+        body = action.body or {}
         if live is None:
             return body
-        if self._action.operation in _AGAIN:
+        if action.operation in _AGAIN:
             return live.body
-        return self._merger.merge(live, live.applied, body)
+        merged = self._merger.merge(live, live.applied, body)
+        # What runs a job again gives it its new labels, too.
+        return {**merged, "Labels": body.get("Labels", {})} if action.kind == "job" else merged
 
     def _marks(self, body: Mapping[str, Any]) -> dict[str, str]:
         action = self._action

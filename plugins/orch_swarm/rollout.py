@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from orch_swarm.client import SwarmClient
+    from orch_swarm.tasks import Parts
 
 Row = dict[str, Any]
 POLL = 0.4
@@ -78,11 +79,10 @@ class Watch:
 
     # -- services ------------------------------------------------------------------------------
 
-    def _service(
-        self, row: Row, tasks: Sequence[Row], wanted: int, parts: tuple[list[Row], list[Row]]
-    ) -> Event:
-        new, old = parts
-        ready = frozenset(t["ID"] for t in new if t["Status"]["State"] == "running")
+    def _service(self, row: Row, tasks: Sequence[Row], wanted: int, parts: Parts) -> Event:
+        new, old = parts.new, parts.old
+        running = [t for t in new if t["Status"]["State"] == "running"]
+        ready = frozenset(t["ID"] for t in (*running, *parts.well))
         counts = {
             "wanted": wanted,
             "ready": len(ready),
@@ -91,6 +91,9 @@ class Watch:
         state = (row.get("UpdateStatus") or {}).get("State", "")
         if state in _STATES_OF_FAILURE:
             return self._fallen(row, tasks, state, counts)
+        if parts.lost and not state:
+            said = "its replicas are not started any more"
+            return self._event(EventKind.FAILED, said, counts, failures(tasks))
         going = sum(t["Status"]["State"] == "running" for t in old)
         if len(ready) == counts["wanted"] and not going:
             return self._settle(row, ready, counts, tasks, state)
@@ -110,7 +113,8 @@ class Watch:
             return self._event(EventKind.HEALTHY, said, counts)
         if now - self.moved > deadline_of(row) + patience:
             return self._late(row, tasks, counts)
-        return self._event(EventKind.PROGRESS, "ready, and watched", counts)
+        watched = {"watched": int(now - self.since)}
+        return self._event(EventKind.PROGRESS, "ready, and watched", counts | watched)
 
     def _wait(self, row: Row, tasks: Sequence[Row], counts: Row, left: int) -> Event:
         now = time.monotonic()

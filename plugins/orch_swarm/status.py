@@ -75,11 +75,12 @@ def _service(row: Row, tasks: Sequence[Row], nodes: Sequence[Row]) -> ServiceSta
         return ServiceStatus(
             name, "job", wanted, done, updated, healthy, message, replicas=replicas
         )
-    new, old = split(row, tasks, nodes)
+    parts = split(row, tasks, nodes)
+    new, old = parts.new, parts.old
     shown = [t for t in (*new, *old) if t["Status"]["State"] not in ENDED]
     shown.sort(key=lambda t: (t.get("Slot", 0), t["CreatedAt"]))
-    ready = sum(t["Status"]["State"] == "running" for t in shown)
-    updated = sum(t["Status"]["State"] == "running" for t in new)
+    ready = sum(t["Status"]["State"] == "running" for t in shown) + len(parts.well)
+    updated = sum(t["Status"]["State"] == "running" for t in new) + len(parts.well)
     healthy = updated >= wanted
     return ServiceStatus(
         name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orch.spec.deploy import UpdateConfig
 from orch.spec.units import Duration
@@ -78,13 +78,44 @@ def of_iteration(row: Row, tasks: Sequence[Row]) -> list[Row]:
     return [t for t in tasks if (t.get("JobIteration") or {}).get("Index", 0) == index]
 
 
-def split(row: Row, tasks: Sequence[Row], nodes: Sequence[Row]) -> tuple[list[Row], list[Row]]:
-    """Tasks that are wanted and of the newest spec, and all others that still run."""
+class Parts(NamedTuple):
+    """A service's tasks: of the newest spec, others that still run, and ends of slots."""
+
+    new: list[Row]
+    old: list[Row]
+    well: list[Row]
+    """They ended with code 0, and the restart policy leaves it at that."""
+    lost: list[Row]
+    """They fell, and the restart policy gives them no successor."""
+
+
+def split(row: Row, tasks: Sequence[Row], nodes: Sequence[Row]) -> Parts:
+    """Sort a service's tasks."""
     current = _current(row, nodes)
     new = [t for t in tasks if t.get("DesiredState") == "running" and current(t)]
     ids = {t["ID"] for t in new}
     old = [t for t in tasks if t["ID"] not in ids and t["Status"]["State"] not in ENDED]
-    return new, old
+    policy = row["Spec"]["TaskTemplate"].get("RestartPolicy") or {}
+    last = [t for t in _last(row, tasks, nodes) if current(t)]
+    once = policy.get("Condition", "any") != "any"
+    well = [t for t in last if once and t["Status"]["State"] == "complete"]
+    return Parts(new, old, well, [t for t in last if t not in well])
+
+
+def _last(row: Row, tasks: Sequence[Row], nodes: Sequence[Row]) -> list[Row]:
+    """The newest task of each slot where it has ended and none follows.
+
+    A task is told to shut down in the very step that makes the next one.
+    """
+    homes = {node["ID"] for node in _homes(row, tasks, nodes)}
+    everywhere = "Global" not in row["Spec"].get("Mode", {})
+    return [
+        slot[-1]
+        for slot in slots_of(tasks)
+        if slot[-1].get("DesiredState") == "shutdown"
+        and slot[-1]["Status"]["State"] in (*FAILED, "complete")
+        and (everywhere or slot[-1].get("NodeID") in homes)
+    ]
 
 
 def _current(row: Row, nodes: Sequence[Row]) -> Callable[[Row], bool]:
@@ -155,8 +186,7 @@ def trouble(row: Row, tasks: Sequence[Row], nodes: Sequence[Row]) -> str:
         return f"its last run failed: {failures(runs)}" if lost else ""
     if (row.get("UpdateStatus") or {}).get("State") in ("paused", "rollback_paused"):
         return f"its last update is paused: {failures(tasks)}"
-    alive = [t for t in tasks if t["Status"]["State"] not in ENDED]
-    if tasks and not alive and wanted_of(row, tasks, nodes) > 0:
+    if split(row, tasks, nodes).lost:
         return f"its replicas are not started any more: {failures(tasks)}"
     current = _current(row, nodes)
     own = [task for task in tasks if current(task)]

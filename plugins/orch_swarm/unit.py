@@ -25,6 +25,7 @@ CONDITIONS = {
 }
 ORDERED = "the deploy waits for it; tasks that are restarted later wait for nothing"
 SHM = "a tmpfs of that size is mounted at /dev/shm"
+ONCE = "those of a job change when it runs again: any change of a job makes Swarm run it"
 GENERIC = "nodes must advertise it as a generic resource"
 FIELDS: dict[str, str] = {
     "image": "Image",
@@ -195,10 +196,11 @@ class UnitCompiler:
             self.resource.put(("Networks", target, "DriverOpts", key), read)
 
     def _labels(self) -> None:
+        how = self._labelled()
         for key, read in self.make.app.labels.items():
-            self.resource.put(("Labels", key), read)
+            self.put(("Labels", key), read, read.value, **how)
         for key, read in self.view.annotations.items():
-            self.resource.put(("Labels", f"annotation.{key}"), read)
+            self.put(("Labels", f"annotation.{key}"), read, read.value, **how)
         for key, read in self.view.labels.items():
             self.resource.put(("Container", "Labels", key), read)
         image = self.view.value.image
@@ -292,6 +294,13 @@ class UnitCompiler:
                 else:
                     known = "isolation: default, process or hyperv"
                     self.make.reject(read, f"{key} is not known for swarm", f"swarm knows {known}")
+
+    def _labelled(self) -> dict[str, Any]:
+        """How well labels are held that may change."""
+        if self.kind != "job" or self.app.jobs[self.name].schedule is not None:
+            return {}
+        self.resource.set("RunsOnce", "")
+        return {"reason": ONCE}
 
     def _mode(self) -> None:
         raise NotImplementedError

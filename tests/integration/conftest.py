@@ -130,18 +130,19 @@ def _engine_command(program: str, folder: Path) -> list[str]:
 
 def _await_engine(engine: Engine, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + ENGINE_START_SECONDS
-    while not _answers(engine):
+    while not answers(engine.host):
         if process.poll() is not None or time.monotonic() > deadline:
             log = (engine.folder / "dockerd.log").read_text(errors="replace")
             pytest.fail(f"dockerd did not start:\n{log[-3000:]}")
         time.sleep(0.1)
 
 
-def _answers(engine: Engine) -> bool:
+def answers(host: str) -> bool:
+    """Whether an engine answers at a unix socket."""
     # Asked without the SDK, which leaves a socket open when it can't connect.
     with socket.socket(socket.AF_UNIX) as line:
         try:
-            line.connect(engine.host.removeprefix("unix://"))
+            line.connect(host.removeprefix("unix://"))
             line.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
             return b" 200 " in line.recv(4096)
         except OSError:
