@@ -79,6 +79,7 @@ class Controller:
         self._facts_at = 0.0
         self._stopping_tasks = False
         self._tell_again: float | None = 0.0
+        self._unwritten: dict[str, Observation] = {}
         self._listeners: list[Callable[[], None]] = []
         self.agent = make_agent(self._inbox.put)
         self._thread = threading.Thread(target=self._turn_forever, name="controller", daemon=True)
@@ -169,12 +170,13 @@ class Controller:
         now = self._clock()
         decisions = Decisions(self._world, now, self.nodes)
         answers: list[tuple[Future[Any], Any, BaseException | None]] = []
-        for item in items:
-            if isinstance(item, _Asked):
-                answers.append(self._do(item, now))
-            else:
-                decisions.observe(item)
         try:
+            decisions.observe(tuple(self._unwritten.values()))
+            for item in items:
+                if not isinstance(item, _Asked):
+                    decisions.observe(item)
+                elif item.done.set_running_or_notify_cancel():  # else who asked has gone
+                    answers.append(self._do(item, now))
             if not self._stopping_tasks:
                 self._decide(decisions, now)
             changed = self._commit()
@@ -185,6 +187,7 @@ class Controller:
             for done, _, error in answers:
                 done.set_exception(error or told)
             return
+        self._unwritten.clear()
         for done, result, error in answers:
             done.set_exception(error) if error is not None else done.set_result(result)
         again = self._tell_again is not None and now >= self._tell_again
@@ -195,14 +198,16 @@ class Controller:
                 called()
 
     def _begin_anew(self, items: Sequence[_Asked | Sequence[Observation]]) -> None:
-        """Forget what was decided and not written; after a pause look at everything again."""
+        """Forget what was decided and not written; after a pause look at everything again.
+
+        What agents saw is told once, so the newest of each is kept for the next turn: before
+        what that one hears, never after it.
+        """
         self._world = World(self._store)
         self._wakes = dict.fromkeys(self._world.resources, self._clock() + _AFTER_FAULT)
         for item in items:
             if not isinstance(item, _Asked):
-                again = threading.Timer(_AFTER_FAULT, self._inbox.put, (item,))
-                again.daemon = True
-                again.start()
+                self._unwritten.update((seen.id, seen) for seen in item)
 
     def _do(self, asked: _Asked, now: float) -> tuple[Future[Any], Any, BaseException | None]:
         try:
