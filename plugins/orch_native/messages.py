@@ -186,7 +186,10 @@ class Agent(Protocol):
         ...
 
     def assign(self, allocations: Sequence[Allocation]) -> None:
-        """Everything this node shall hold. What is not named any more is stopped and removed."""
+        """Everything this node shall hold. What is not named any more is stopped and removed.
+
+        What goes wrong with one allocation is observed of that one, and raises nothing.
+        """
         ...
 
     def route(self, routing: Routing) -> None: ...

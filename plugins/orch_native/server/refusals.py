@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 from orch.frozen import EMPTY
 from orch_native.api import Refusal
 from orch_native.capabilities import FIXED
+from orch_native.server.capacity import node_use
 from orch_native.server.policy import job_policy, service_policy
 from orch_native.server.requests import in_use, taken_ports, validate
-from orch_native.server.scheduler import NodeUse, demand_of, driver_of, place
+from orch_native.server.scheduler import demand_of, driver_of, place
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from orch_native.messages import DriverFacts
     from orch_native.server.controller import Controller
@@ -72,7 +73,8 @@ def _placement(
     world: World, controller: Controller, key: Key, body: Mapping[str, Any]
 ) -> Iterator[Refusal]:
     demand = demand_of(str(key), body)
-    node = _without(world, controller, {key, key._replace(name=body.get("formerly") or key.name)})
+    own = {key, key._replace(name=body.get("formerly") or key.name)}
+    node = node_use(world, controller.facts(), without=own)
     if key.kind == "service":
         yield from _overlap(demand, body)
     wanted = _size(key, body)
@@ -95,16 +97,6 @@ def _size(key: Key, body: Mapping[str, Any]) -> int:
         return min(job_policy(body).parallelism, job_policy(body).completions)
     policy = service_policy(body)
     return 1 if policy.everywhere else policy.replicas
-
-
-def _without(world: World, controller: Controller, own: Collection[Key]) -> NodeUse:
-    """The node as it is without this unit's own replicas, which the new ones replace."""
-    use = NodeUse(controller.facts())
-    for alloc in world.allocs.values():
-        row = world.resources[alloc.uid]
-        if alloc.node == use.facts.name and not alloc.ended and row.key not in own:
-            use.take(demand_of(str(row.key), world.template_of(alloc).body), alloc.id)
-    return use
 
 
 def _overlap(demand: Demand, body: Mapping[str, Any]) -> Iterator[Refusal]:
