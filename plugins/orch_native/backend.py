@@ -23,8 +23,9 @@ from orch.types import (
     parse_path,
 )
 from orch_native.api import RolloutPhase
-from orch_native.capabilities import DOCKER, FIXED, PROCESS, capabilities
+from orch_native.capabilities import FIXED, capabilities
 from orch_native.compile import BACKEND, compile_native
+from orch_native.rules import DOCKER, PROCESS
 from orch_native.terminal import join
 
 if TYPE_CHECKING:

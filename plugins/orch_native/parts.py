@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch.compile.view import ListView, MapView, Node, View, spelt
 from orch.spec.container import SecretRef
-from orch_native.capabilities import DOCKER, PROCESS
+from orch_native.rules import DOCKER, PROCESS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from orch.compile.view import Read
     from orch.spec.container import Container, PodFields
     from orch.types import FieldPath, Key
-    from orch_native.capabilities import Rule, RuleTree
+    from orch_native.rules import Rule, RuleTree
 
 
 def driver_of(unit: Container) -> str:
@@ -56,7 +56,7 @@ def matches(view: View, rules: RuleTree) -> Iterator[tuple[Read | Node, FieldPat
             part = view.field(field)
             if part is not None:
                 for read, path in _below(part, rest, (key,)):
-                    if rule.covers(path, read.value):
+                    if rule.covers(path, read.value, view.value):
                         yield read, path, rule
 
 
@@ -71,9 +71,9 @@ def _below(
 
 
 def _children(part: Node, key: str) -> Iterable[tuple[Key, Any]]:
+    if isinstance(part, MapView):
+        return part.items() if key == "*" else ((k, v) for k, v in part.items() if k == key)
     if key == "*":
-        if isinstance(part, MapView):
-            return part.items()
         return enumerate(part) if isinstance(part, ListView) else ()
     if not isinstance(part, View) or key not in part.value.model_fields_set:
         return ()
