@@ -242,6 +242,10 @@ PROCESS_POD: Rules = {
     "labels": _RECORD,
     "runtime": _rejected("a process has no container runtime"),
     "ipc": _only(_is_not("host", "private"), _rejected("it needs a container")),
+    "network_mode": _only(
+        lambda _path, value, noun: value == "none" and bool(noun.sidecars),
+        _degraded("what runs beside it has a network of its own, and none of them meet"),
+    ),
     "networks": _degraded(
         "a process is reached at loopback addresses: networks keep none of this host out",
         USE_IMAGE,

@@ -189,7 +189,7 @@ class Engine:
         if since:
             query["since"] = f"{since:.9f}"
         found = self.inspect(name)
-        if found is None:
+        if found is None or found["HostConfig"]["LogConfig"]["Type"] == "none":
             return
         from docker import types
 
@@ -235,6 +235,12 @@ class Engine:
         with self._translated() as api:
             found = api.networks(names=[name])
         return next((n for n in found if n["Name"] == name), None)
+
+    def network_users(self, name: str) -> dict[str, str]:
+        """Ids and names of the containers that are in a network."""
+        with self._translated() as api:
+            found = api.inspect_network(name)["Containers"] or {}
+        return {id: str(user["Name"]) for id, user in found.items()}
 
     def create_network(self, name: str, body: Mapping[str, Any]) -> None:
         """Make a network from the API's own body."""

@@ -133,10 +133,23 @@ class DockerDriver:
             raise StartFault(
                 f"a network {name} is there already and is not ours; set external: true to use it"
             )
-        changed = labels.get("orch.settings") != body["Labels"]["orch.settings"]
-        if found is not None and (not changed or not self._engine.remove_network(name)):
-            return
+        if found is not None:
+            if labels.get("orch.settings") == body["Labels"]["orch.settings"]:
+                return
+            if not self._engine.remove_network(name):
+                self._check_users(name)
+                return
         self._engine.create_network(name, body)
+
+    def _check_users(self, name: str) -> None:
+        """The server lets none of ours hold back a change; containers of others may."""
+        ours = {found["Id"] for found in self._engine.containers(f"{AGENT}={self._agent}")}
+        others = [user for id, user in self._engine.network_users(name).items() if id not in ours]
+        if others:
+            raise StartFault(
+                f"the network {name} can't be changed: {', '.join(sorted(others))} uses it; end"
+                " that, or name another network"
+            )
 
     def _owner(self, pod: Pod) -> dict[str, str]:
         return {

@@ -71,7 +71,7 @@ def settings(pod: Pod, piece: Piece, attempt: int, place: Place) -> dict[str, An
         "hostname": pod.spec.hostname,
         "domainname": pod.spec.domainname,
         "drop": dropped(spec) if place.root else [],
-        "no_new_privs": any(o.startswith("no-new-privileges") for o in spec.security_opt),
+        "no_new_privs": _gains_nothing(spec, root=place.root),
     }
 
 
@@ -118,6 +118,12 @@ def _number(name: str, what: str) -> int:
     if name.isdigit():
         return int(name)
     raise StartFault(f"this host has no {what} {name}; write a number")
+
+
+def _gains_nothing(spec: Container, *, root: bool) -> bool:
+    # Without root there is nothing to take away, but a setuid program must not give it back.
+    closed = any(option.startswith("no-new-privileges") for option in spec.security_opt)
+    return closed or (bool(spec.cap_drop) and not root)
 
 
 def dropped(spec: Container) -> list[int]:
@@ -231,7 +237,9 @@ def _ulimits(spec: Container) -> dict[str, tuple[int, int]]:
 
 
 def log_bounds(spec: Container) -> dict[str, int]:
-    """Size of a log file in bytes and how many are kept."""
+    """Size of a log file in bytes and how many are kept; no size where no output is wanted."""
+    if spec.logging and spec.logging.driver == "none":
+        return {"size": 0, "count": 0}
     options = spec.logging.options if spec.logging else {}
     try:
         size = int(Bytes.parse(options.get("max-size", "10m")))

@@ -20,13 +20,14 @@ import pty
 import resource
 import select
 import signal
+import struct
 import sys
 import time
 from typing import Any
 
 LOCKED_EXIT = 75
 LINE_BYTES = 16384
-TIOCSCTTY = 0x540E
+TIOCSCTTY, SIOCSIFFLAGS, IFF_UP = 0x540E, 0x8914, 1
 NAMESPACES = {
     "mnt": 0x00020000,
     "uts": 0x04000000,
@@ -175,6 +176,8 @@ def _isolate(config: dict[str, Any]) -> None:
     flags = sum(NAMESPACES[name] for name in config.get("namespaces", ()))
     if flags:
         _check(_libc.unshare(flags), "unshare")
+    if "net" in config.get("namespaces", ()):
+        _open_loopback()
     if "mnt" in config.get("namespaces", ()):
         _mounts(config["mounts"], config["layers"])
     if config.get("hostname"):
@@ -183,6 +186,13 @@ def _isolate(config: dict[str, Any]) -> None:
     if config.get("domainname"):
         name = config["domainname"].encode()
         _check(_libc.setdomainname(name, len(name)), "set the domain name")
+
+
+def _open_loopback() -> None:
+    import socket  # few need it, and every supervisor would carry it
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
+        fcntl.ioctl(line, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
 
 
 def _bound(config: dict[str, Any]) -> None:
@@ -246,6 +256,8 @@ class Log:
         self.used = os.fstat(self.file).st_size
 
     def feed(self, stream: str, data: bytes) -> None:
+        if not self.size:
+            return
         now = time.time()
         began, rest = self._rest.pop(stream, (now, b""))
         *lines, tail = (rest + data).split(b"\n")

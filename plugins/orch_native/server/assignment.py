@@ -82,14 +82,19 @@ def _owner(world: World, key: Key) -> ResourceRow:
             place=str(key),
             mend=f"deploy the {key.kind} first, or remove what mounts it",
         )
-    if not row.body.get("external"):
-        return row
-    name = str(row.body.get("name") or key.name)
+    return external_owner(world, key, row.body) if row.body.get("external") else row
+
+
+def external_owner(world: World, key: Key, body: Mapping[str, Any]) -> ResourceRow:
+    """The config or secret of another app that an external one means. Raises UsageFault."""
+    name = str(body.get("name") or key.name)
     owners = [
         other
         for other in world.resources.values()
         if other.key.kind == key.kind
+        and other.key.app != key.app
         and other.key.app.namespace == key.app.namespace
+        and not other.deleting
         and not other.body.get("external")
         and name in (other.key.name, other.body.get("name"))
     ]

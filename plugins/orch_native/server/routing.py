@@ -12,6 +12,7 @@ from orch_native.messages import Endpoint, Entry, Routing, State
 from orch_native.server.assignment import current_secret
 from orch_native.server.faults import Work
 from orch_native.server.model import Key
+from orch_native.server.policy import ports_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -84,13 +85,15 @@ def _service_entries(world: World, now: float) -> Iterator[Entry]:
 
 
 def _entries_of(row: ResourceRow) -> list[Entry]:
-    return [entry for port in row.body.get("ports", ()) for entry in _port_entries(row, port)]
+    return [entry for _, port in ports_of(row.body) for entry in _port_entries(row, port)]
 
 
 def _port_entries(row: ResourceRow, port: Mapping[str, Any]) -> Iterator[Entry]:
     target, protocol = port["target"], port.get("protocol", "tcp")
     yield Entry(str(row.key), target, protocol)
-    if port.get("published") and port.get("mode", "ingress") == "ingress":
+    # On the host's own network it opens a port of that number itself.
+    opened = row.body.get("network_mode") == "host" and port.get("published") == target
+    if port.get("published") and port.get("mode", "ingress") == "ingress" and not opened:
         host_ip = port.get("host_ip", "")
         yield Entry(str(row.key), target, protocol, port["published"], host_ip)
 
@@ -134,8 +137,8 @@ def _route(world: World, row: ResourceRow) -> dict[str, Any] | None:
 def _target(service: ResourceRow, port: int | str) -> int | None:
     if isinstance(port, int):
         return port
-    ports = service.body.get("ports", ())
-    return next((int(p["target"]) for p in ports if p.get("name") == port), None)
+    ports = ports_of(service.body)
+    return next((int(p["target"]) for _, p in ports if p.get("name") == port), None)
 
 
 def _certificate(

@@ -13,7 +13,7 @@ from orch_native.server import cron
 from orch_native.server.deployment import ServiceView
 from orch_native.server.jobs import succeeded
 from orch_native.server.model import RunPhase
-from orch_native.server.policy import job_policy, service_policy
+from orch_native.server.policy import job_policy, ports_of, service_policy
 from orch_native.server.requests import in_use, units_of
 from orch_native.server.routing import entry_ports
 from orch_native.server.scheduler import NodeUse, demand_of, place
@@ -341,7 +341,7 @@ def _first_address(alloc: Alloc) -> str:
 def _endpoints(world: World, row: ResourceRow, nodes: Sequence[NodeUse]) -> Iterator[str]:
     """Addresses that answer from outside."""
     host = next((n.facts.addresses[0] for n in nodes if n.facts.addresses), "127.0.0.1")
-    for port in row.body.get("ports", ()):
+    for _, port in ports_of(row.body):
         if port.get("published"):
             address = port.get("host_ip") or host
             address = host if address in {"0.0.0.0", "::"} else address  # noqa: S104
