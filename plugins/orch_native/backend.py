@@ -13,6 +13,7 @@ from orch.backend.contract import Lock
 from orch.errors import Conflict, Unreachable, UsageFault
 from orch.frozen import FrozenDict
 from orch.types import (
+    Crowded,
     Diagnostic,
     Event,
     EventKind,
@@ -29,12 +30,12 @@ from orch_native.rules import DOCKER, PROCESS
 from orch_native.terminal import join
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from orch.backend.capabilities import Capabilities
     from orch.backend.contract import LogQuery
     from orch.spec.application import Application
-    from orch.types import Action, LogLine, Manifest, Resource, Status
+    from orch.types import Action, LogLine, Manifest, Status
     from orch_native.api import HeldLock, Refusal, Rollout, StoredResource
     from orch_native.client import NativeClient
 
@@ -105,14 +106,29 @@ class NativeBackend:
             resource.id: _observed(instance, resource)
             for resource in self.client.resources(instance)
         }
-        asked = (*_ROLLED, *FIXED)
-        units = [r for r in manifest.resources if r.kind in asked] if manifest else []
-        problems = [p for unit in units for p in self._problems(instance, unit)]
-        return Snapshot(instance, FrozenDict(objects), tuple(problems))
+        if manifest is None:
+            return Snapshot(instance, FrozenDict(objects))
+        found = self._refusals(instance, manifest, objects.values())
+        return Snapshot(
+            instance,
+            FrozenDict(objects),
+            tuple(_diagnostic(refusal) for refusal in found if not refusal.freed_by),
+            crowded=tuple(
+                Crowded(refusal.unit, tuple(refusal.freed_by), _diagnostic(refusal))
+                for refusal in found
+                if refusal.freed_by
+            ),
+        )
 
-    def _problems(self, instance: Instance, unit: Resource) -> Iterator[Diagnostic]:
-        for refusal in self.client.refusals(instance, unit.kind, unit.name, unit.body):
-            yield _diagnostic(unit, refusal)
+    def _refusals(
+        self, instance: Instance, manifest: Manifest, there: Iterable[Observed]
+    ) -> list[Refusal]:
+        """What of the manifest can't be run, when whatever it does not name may go."""
+        units = [r for r in manifest.resources if r.kind in (*_ROLLED, *FIXED)]
+        staying = {r.id for r in units}
+        staying |= {f"{r.kind}/{former}" for r in units if (former := r.body.get("formerly"))}
+        leaving = [o.id for o in there if o.kind in _ROLLED and o.id not in staying]
+        return self.client.refusals(instance, units, leaving) if units else []
 
     def status(self, instance: Instance) -> Status:
         """Services and jobs with their replicas."""
@@ -322,9 +338,10 @@ def _observed(instance: Instance, resource: StoredResource) -> Observed:
     )
 
 
-def _diagnostic(unit: Resource, refusal: Refusal) -> Diagnostic:
-    path = (f"{unit.kind}s", unit.name, *parse_path(refusal.path))
-    return Diagnostic(refusal.reason, path, mend=refusal.mend)
+def _diagnostic(refusal: Refusal) -> Diagnostic:
+    kind, _, name = refusal.unit.partition("/")
+    path = (f"{kind}s", name, *parse_path(refusal.path))
+    return Diagnostic(refusal.reason, path, mend=refusal.mend, unreachable=refusal.unreachable)
 
 
 def _progress(action: Action, sight: Rollout) -> Event:

@@ -95,7 +95,8 @@ class Backend(Protocol):
         """What is there: the manifest's objects by id, and every other object that is ours.
 
         Without a manifest, everything of the instance. Whatever of the manifest this target
-        can't run now goes to `problems`. Raises Unreachable or Denied.
+        can't run now goes to `problems`; what it can run once others of the instance have gone
+        to `crowded`. Raises Unreachable or Denied.
         """
         ...
 
