@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from orch.compile.view import ListView, MapView, Node, View, spelt
+from orch.compile.view import View, children, node_kind, spelt
+from orch.frozen import FrozenDict
 from orch.spec.container import SecretRef
 from orch_native.rules import DOCKER, PROCESS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from orch.compile.view import Read
+    from orch.compile.view import Node, Read
     from orch.spec.container import Container, PodFields
     from orch.types import FieldPath, Key
     from orch_native.rules import Rule, RuleTree
@@ -50,32 +51,44 @@ def used_secrets(part: Container) -> Iterator[str]:
 
 def matches(view: View, rules: RuleTree) -> Iterator[tuple[Read | Node, FieldPath, Rule]]:
     """What the author wrote that a rule speaks of, with its path below the view."""
-    for field in view.value.model_fields_set:
-        key = str(spelt(view.value, field))
-        for rest, rule in rules.get(key, ()):
-            part = view.field(field)
-            if part is not None:
-                for read, path in _below(part, rest, (key,)):
-                    if rule.covers(path, read.value, view.value):
-                        yield read, path, rule
+    owner = view.value
+    for field in owner.model_fields_set:
+        # Views are made of what a rule speaks of alone: most fields are of no rule.
+        for rest, rule in rules.get(str(spelt(owner, field)), ()):
+            for path, value in _below(getattr(owner, field), rest, (field,)):
+                told = _spelt_path(owner, path)
+                if rule.covers(told, value, owner):
+                    yield _at(view, path), told, rule
 
 
-def _below(
-    part: Read | Node, keys: Sequence[str], path: FieldPath
-) -> Iterator[tuple[Read | Node, FieldPath]]:
+def _below(value: Any, keys: Sequence[str], path: FieldPath) -> Iterator[tuple[FieldPath, Any]]:
+    """What stands at these keys below a value, `*` for each; paths are of attributes."""
+    if value is None:
+        return
     if not keys:
-        yield part, path
-    elif isinstance(part, Node):
-        for key, child in _children(part, keys[0]):
-            yield from _below(child, keys[1:], (*path, key))
+        yield path, value
+        return
+    wanted, rest = keys[0], keys[1:]
+    if isinstance(value, tuple | FrozenDict):
+        if node_kind(value) is not None:
+            for key, item in children(value):
+                if wanted in ("*", key):
+                    yield from _below(item, rest, (*path, key))
+    elif node_kind(value) is not None:
+        for field in (wanted, f"{wanted}_"):
+            if field in value.model_fields_set:
+                yield from _below(getattr(value, field), rest, (*path, field))
 
 
-def _children(part: Node, key: str) -> Iterable[tuple[Key, Any]]:
-    if isinstance(part, MapView):
-        return part.items() if key == "*" else ((k, v) for k, v in part.items() if k == key)
-    if key == "*":
-        return enumerate(part) if isinstance(part, ListView) else ()
-    if not isinstance(part, View) or key not in part.value.model_fields_set:
-        return ()
-    child = part.field(key)
-    return () if child is None else ((key, child),)
+def _spelt_path(owner: Any, path: FieldPath) -> FieldPath:
+    told: list[Key] = []
+    for key in path:
+        told.append(spelt(owner, key))
+        owner = owner[key] if isinstance(owner, tuple | FrozenDict) else getattr(owner, str(key))
+    return tuple(told)
+
+
+def _at(view: Any, path: FieldPath) -> Any:
+    for key in path:
+        view = view.field(key) if isinstance(view, View) else view[key]
+    return view
