@@ -144,11 +144,12 @@ class DockerDriver:
     def _check_users(self, name: str) -> None:
         """The server lets none of ours hold back a change; containers of others may."""
         ours = {found["Id"] for found in self._engine.containers(f"{AGENT}={self._agent}")}
-        others = [user for id, user in self._engine.network_users(name).items() if id not in ours]
-        if others:
+        users = self._engine.network_users(name)
+        others = sorted(user for id, user in users.items() if id not in ours)
+        if others or not users:
             raise StartFault(
-                f"the network {name} can't be changed: {', '.join(sorted(others))} uses it; end"
-                " that, or name another network"
+                f"the network {name} can't be changed: {', '.join(others) or 'something'} uses it;"
+                " end that, or name another network"
             )
 
     def _owner(self, pod: Pod) -> dict[str, str]:
