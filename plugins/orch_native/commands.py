@@ -47,9 +47,21 @@ def _state_option(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--docker-host", help="Address of the Docker engine, such as unix:///run/docker.sock."
 )
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Label of this host for placement, `node.labels.NAME`; kept until others are given.",
+)
 @click.pass_context
 def server(
-    ctx: click.Context, *, state: Path | None, foreground: bool, docker_host: str | None
+    ctx: click.Context,
+    *,
+    state: Path | None,
+    foreground: bool,
+    docker_host: str | None,
+    labels: tuple[str, ...],
 ) -> None:
     """Start the native server, see whether it runs, or end it.
 
@@ -62,7 +74,8 @@ def server(
     if ctx.invoked_subcommand is not None:
         ctx.obj = (settings, folder)
         return
-    options = {"docker_host": docker_host} if docker_host else {}
+    given = {"docker_host": docker_host or "", "labels": ",".join(labels)}
+    options = {name: value for name, value in given.items() if value}
     if foreground:
         _stay(folder, options)
     else:
@@ -77,12 +90,20 @@ def _stay(state: Path, options: dict[str, str]) -> None:
 
 def _start(settings: Settings, state: Path, options: dict[str, str]) -> None:
     from orch_native import daemon
+    from orch_native.daemon import parse_labels
 
+    parse_labels(options.get("labels", ""))
     ran = daemon.running_pid(state)
     with daemon.ensure_running(state, options=options) as client:
         pid = client.about().pid
     word = "runs already" if ran == pid else "started"
     settings.out.write(f"the server {word}: process {pid}, state {state}\n")
+    if ran == pid and options:
+        raise UsageFault(
+            "the server that runs goes on as it was started",
+            place=", ".join(f"--{name.removesuffix('s').replace('_', '-')}" for name in options),
+            mend="run `orch server stop` first; what it runs goes on",
+        )
 
 
 @server.command("status")
