@@ -48,7 +48,9 @@ def view_for(out: Out, form: str, actions: Sequence[Action]) -> View:
         from orch.cli.render.live import LiveView
 
         return LiveView(out, actions)
-    return LineView(out)
+    from orch.cli.render.lines import LineView
+
+    return LineView(out, actions)
 
 
 class JsonView:
@@ -69,29 +71,6 @@ class JsonView:
                     self._out.json_line(machine.event(event))
                 except ReaderGone:
                     self._gone = True
-
-    def say(self, text: str) -> None:
-        self._out.say(text)
-
-    def stop(self) -> None: ...
-
-
-class LineView:
-    """One line of text an event on stderr; what was said of a resource is not said again."""
-
-    def __init__(self, out: Out) -> None:
-        self._out = out
-        self._lock = threading.Lock()
-        self._last: dict[str, str] = {}
-
-    def start(self) -> None: ...
-
-    def on_event(self, event: Event) -> None:
-        text = event_text(event)
-        with self._lock:
-            if self._last.get(event.id) != text:
-                self._last[event.id] = text
-                self._out.say(text)
 
     def say(self, text: str) -> None:
         self._out.say(text)
