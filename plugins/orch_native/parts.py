@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+
 from orch.compile.view import View, children, node_kind, spelt
-from orch.frozen import FrozenDict
 from orch.spec.container import SecretRef
 from orch_native.rules import DOCKER, PROCESS
 
@@ -52,43 +53,38 @@ def used_secrets(part: Container) -> Iterator[str]:
 def matches(view: View, rules: RuleTree) -> Iterator[tuple[Read | Node, FieldPath, Rule]]:
     """What the author wrote that a rule speaks of, with its path below the view."""
     owner = view.value
-    for field in owner.model_fields_set:
-        # Views are made of what a rule speaks of alone: most fields are of no rule.
-        for rest, rule in rules.get(str(spelt(owner, field)), ()):
-            for path, value in _below(getattr(owner, field), rest, (field,)):
-                told = _spelt_path(owner, path)
-                if rule.covers(told, value, owner):
-                    yield _at(view, path), told, rule
+    # Views are made of what a rule speaks of alone: most fields are of no rule.
+    for path, value, found in _touched(owner, rules, ()):
+        told = _spelt_path(owner, path)
+        for rule in found:
+            if rule.covers(told, value, owner):
+                yield _at(view, path), told, rule
 
 
-def _below(value: Any, keys: Sequence[str], path: FieldPath) -> Iterator[tuple[FieldPath, Any]]:
-    """What stands at these keys below a value, `*` for each; paths are of attributes."""
-    if value is None:
+def _touched(
+    value: Any, rules: RuleTree, path: FieldPath
+) -> Iterator[tuple[FieldPath, Any, Sequence[Rule]]]:
+    """Path, by attributes, and value of whatever has rules."""
+    if rules.here:
+        yield path, value, rules.here
+    if not rules.below or node_kind(value) is None:
         return
-    if not keys:
-        yield path, value
-        return
-    wanted, rest = keys[0], keys[1:]
-    if isinstance(value, tuple | FrozenDict):
-        if node_kind(value) is not None:
-            for key, item in children(value):
-                if wanted in ("*", key):
-                    yield from _below(item, rest, (*path, key))
-    elif node_kind(value) is not None:
-        for field in (wanted, f"{wanted}_"):
-            if field in value.model_fields_set:
-                yield from _below(getattr(value, field), rest, (*path, field))
+    each = None if isinstance(value, BaseModel) else rules.below.get("*")
+    for key, part in children(value):
+        for below in (rules.below.get(str(spelt(value, key))), each):
+            if below is not None and part is not None:
+                yield from _touched(part, below, (*path, key))
 
 
 def _spelt_path(owner: Any, path: FieldPath) -> FieldPath:
     told: list[Key] = []
     for key in path:
         told.append(spelt(owner, key))
-        owner = owner[key] if isinstance(owner, tuple | FrozenDict) else getattr(owner, str(key))
+        owner = getattr(owner, str(key)) if isinstance(owner, BaseModel) else owner[key]
     return tuple(told)
 
 
 def _at(view: Any, path: FieldPath) -> Any:
     for key in path:
-        view = view.field(key) if isinstance(view, View) else view[key]
+        view = view.field(str(key)) if isinstance(view, View) else view[key]
     return view

@@ -5,7 +5,7 @@ A task with an image is run by the docker driver, one without by the process dri
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -346,15 +346,22 @@ RULES: Mapping[str, Rules] = FrozenDict(
     }
 )
 
-RuleTree = dict[str, tuple[tuple[tuple[str, ...], Rule], ...]]
+
+@dataclass(frozen=True, slots=True)
+class RuleTree:
+    """The rules of a noun by the keys that lead to what they speak of; `*` is each of them."""
+
+    here: list[Rule] = field(default_factory=list)
+    below: dict[str, RuleTree] = field(default_factory=dict)
 
 
 @cache
 def rules_for(noun: str, driver: str = "") -> RuleTree:
-    """The rules of a noun by their first key, each with the rest of its pattern."""
-    rules = RULES.get(f"{noun}/{driver}" if driver else noun, {})
-    tree: dict[str, list[tuple[tuple[str, ...], Rule]]] = {}
-    for pattern, given in rules.items():
-        first, *rest = pattern.split(".")
-        tree.setdefault(first, []).extend((tuple(rest), rule) for rule in several(given))
-    return {key: tuple(found) for key, found in tree.items()}
+    """The rules of a noun."""
+    tree = RuleTree()
+    for pattern, given in RULES.get(f"{noun}/{driver}" if driver else noun, {}).items():
+        node = tree
+        for key in pattern.split("."):
+            node = node.below.setdefault(key, RuleTree())
+        node.here.extend(several(given))
+    return tree
