@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from orch.cli.render.progress import progress_text
+from orch.cli.render.event import progress_text
 from orch.cli.render.report import printable
 from orch.cli.render.values import lasted
 from orch.types import EventKind, Operation

@@ -6,26 +6,14 @@ import threading
 from typing import TYPE_CHECKING, Protocol
 
 from orch.cli.render import machine
+from orch.cli.render.lines import LineView
 from orch.cli.render.out import ReaderGone
-from orch.cli.render.report import printable
-from orch.types import EventKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orch.cli.render.out import Out
     from orch.types import Action, Event
-
-_WORDS = {
-    EventKind.STARTED: "started",
-    EventKind.PROGRESS: "",
-    EventKind.WARNING: "warning",
-    EventKind.APPLIED: "applied",
-    EventKind.HEALTHY: "healthy",
-    EventKind.FAILED: "failed",
-    EventKind.TIMED_OUT: "timed out",
-    EventKind.SKIPPED: "skipped",
-}
 
 
 class View(Protocol):
@@ -48,8 +36,6 @@ def view_for(out: Out, form: str, actions: Sequence[Action]) -> View:
         from orch.cli.render.live import LiveView
 
         return LiveView(out, actions)
-    from orch.cli.render.lines import LineView
-
     return LineView(out, actions)
 
 
@@ -76,19 +62,3 @@ class JsonView:
         self._out.say(text)
 
     def stop(self) -> None: ...
-
-
-def event_text(event: Event) -> str:
-    """An event on one line: resource, what happened, how far it is."""
-    parts = [_WORDS[event.kind], progress_text(event), printable(event.message)]
-    said = ": ".join(dict.fromkeys(part for part in parts if part)) or event.kind.value
-    return f"{event.id}: {said}" if event.id else said
-
-
-def progress_text(event: Event) -> str:
-    """`2/3 ready, 1 updated`, empty for an event that counts nothing."""
-    if "wanted" not in event.data:
-        return ""
-    text = f"{event.data.get('ready', 0)}/{event.data['wanted']} ready"
-    updated = event.data.get("updated")
-    return f"{text}, {updated} updated" if updated is not None else text
