@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from orch.backend.capabilities import Capabilities
     from orch.backend.contract import LogQuery
     from orch.spec.application import Application
-    from orch.types import Action, LogLine, Manifest, Status
+    from orch.types import Action, LogLine, Manifest, Resource, Status
     from orch_native.api import HeldLock, Refusal, Rollout, StoredResource
     from orch_native.client import NativeClient
 
 RECORD_LIMIT = 1 << 20
-_STARTABLE = ("docker_host",)
+_STARTABLE = ("docker_host", "labels")
 _ROLLED = ("service", "job")
 _ENDS = FrozenDict(
     {
@@ -124,7 +124,7 @@ class NativeBackend:
         self, instance: Instance, manifest: Manifest, there: Iterable[Observed]
     ) -> list[Refusal]:
         """What of the manifest can't be run, when whatever it does not name may go."""
-        units = [r for r in manifest.resources if r.kind in (*_ROLLED, *FIXED)]
+        units = [r for r in manifest.resources if r.kind in (*_ROLLED, *FIXED) or _is_theirs(r)]
         staying = {r.id for r in units}
         staying |= {f"{r.kind}/{former}" for r in units if (former := r.body.get("formerly"))}
         leaving = [o.id for o in there if o.kind in _ROLLED and o.id not in staying]
@@ -307,6 +307,11 @@ def _lock(held: HeldLock) -> Lock:
     return Lock(held.holder, held.token, held.expires)
 
 
+def _is_theirs(resource: Resource) -> bool:
+    """A config or secret that another app has to have."""
+    return resource.kind in ("config", "secret") and bool(resource.body.get("external"))
+
+
 def _instance_of(action: Action) -> Instance:
     if action.instance is None:
         raise ValueError(f"the action on {action.id} names no instance")
@@ -352,6 +357,8 @@ def _progress(action: Action, sight: Rollout) -> Event:
     }
     if sight.reason:
         data |= {"reason": sight.reason}
+    if sight.failed:
+        data |= {"replicas": tuple(sight.failed)}
     if sight.phase is RolloutPhase.ROLLED_BACK:
         data |= {"rolled_back": True}
     kind = _ENDS.get(sight.phase, EventKind.PROGRESS)

@@ -12,7 +12,7 @@ from orch_native.server.model import App, Key
 from orch_native.server.policy import file_names, variable_secrets, volume_names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from orch_native.server.model import Alloc, ResourceRow, Template
     from orch_native.server.vault import Vault
@@ -56,6 +56,15 @@ def network_name(key: Key, body: Mapping[str, Any]) -> str:
     if body.get("external"):
         return str(given or key.name)
     return str(given or "_".join((*key.app, key.name)))
+
+
+def aliases(world: World, row: ResourceRow) -> Iterator[ResourceRow]:
+    """The volumes or networks of other apps that are external there and mean this one."""
+    true_name = volume_name if row.key.kind == "volume" else network_name
+    for other in world.resources.values():
+        theirs = other.key.kind == row.key.kind and other is not row and other.body.get("external")
+        if theirs and true_name(other.key, other.body) == true_name(row.key, row.body):
+            yield other
 
 
 # -- what a template is pinned to ----------------------------------------------------------

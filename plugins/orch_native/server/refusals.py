@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from orch.errors import UsageFault
 from orch.frozen import EMPTY
 from orch_native.api import Refusal
 from orch_native.capabilities import FIXED
+from orch_native.server.assignment import aliases, external_owner
 from orch_native.server.capacity import node_use
 from orch_native.server.model import Key
 from orch_native.server.policy import job_policy, service_policy
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     Units = Mapping[Key, Mapping[str, Any]]
 
 
+EXTERNAL = ("config", "secret")
 MOST_REPLICAS = 10_000
 """Of one service on one node; a kernel gives out about three times as many process ids."""
 _MENDS = {
@@ -59,6 +62,8 @@ def _alone(
     """What stands against a unit, whatever else runs."""
     if key.kind in FIXED:
         yield from _moored(world, key, body)
+    if key.kind in EXTERNAL and body.get("external"):
+        yield from _unowned(world, key, body)
     if key.kind not in {"service", "job"}:
         return
     validate(key, body)
@@ -91,10 +96,20 @@ def _way(driver: DriverFacts) -> str:
     return f"start it (systemctl start docker), or {other}"
 
 
+def _unowned(world: World, key: Key, body: Mapping[str, Any]) -> Iterator[Refusal]:
+    """A config or secret that no other app has."""
+    try:
+        external_owner(world, key, body)
+    except UsageFault as told:
+        yield Refusal(key.id, "external", told.fault, told.mend)
+
+
 def _moored(world: World, key: Key, body: Mapping[str, Any]) -> Iterator[Refusal]:
     """What can't be made anew while something uses it."""
     row = world.find(key)
-    if row is None or row.deleting or not in_use(world, row):
+    if row is None or row.deleting:
+        return
+    if not in_use(world, row) and not any(in_use(world, a) for a in aliases(world, row)):
         return
     holds = "its data would be lost" if key.kind == "volume" else "what uses it would be cut off"
     for field in FIXED[key.kind]:
