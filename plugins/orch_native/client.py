@@ -474,7 +474,7 @@ def _unreachable(socket: Path, fault: BaseException) -> errors.Unreachable:
     return errors.Unreachable(
         f"the native server does not answer: {_plain(fault)}",
         place=str(socket),
-        mend="run the same command again, which starts it; its daemon.log tells why it ended",
+        mend="start it with `orch server`; its daemon.log tells why it ended",
     )
 
 

@@ -107,15 +107,16 @@ def _start(settings: Settings, state: Path, options: dict[str, str]) -> None:
 
 
 @server.command("status")
+@_state_option
 @output_options()
 @click.pass_obj
-def status(obj: tuple[Settings, Path], *, form: str) -> None:
+def status(obj: tuple[Settings, Path], *, state: Path | None, form: str) -> None:
     """Tell whether the server runs, and what this node has. Exit code 9 when it does not run."""
     from orch.errors import Unreachable
     from orch_native import daemon
     from orch_native.client import NativeClient
 
-    settings, state = obj
+    settings, state = obj[0], state.absolute() if state else obj[1]
     if daemon.running_pid(state) is None:
         raise Unreachable("no server runs", place=str(state), mend="`orch server` starts one")
     with NativeClient(daemon.socket_path(state)) as client:
@@ -146,13 +147,14 @@ def _status_report(data: dict[str, Any]) -> Report:
 
 @server.command("stop")
 @click.option("--tasks", is_flag=True, help="Stop what it runs too, until the server starts again.")
+@_state_option
 @click.pass_obj
-def stop(obj: tuple[Settings, Path], *, tasks: bool) -> None:
+def stop(obj: tuple[Settings, Path], *, state: Path | None, tasks: bool) -> None:
     """End the server. What it runs goes on, unless --tasks is given."""
     from orch_native import daemon
     from orch_native.client import NativeClient
 
-    settings, state = obj
+    settings, state = obj[0], state.absolute() if state else obj[1]
     if daemon.running_pid(state) is None:
         settings.out.write("no server runs\n")
         return

@@ -281,7 +281,8 @@ class BackendFactory:
     """How a backend comes into being.
 
     `create(options)` gets the target's settings; it must import no SDK before it is called.
-    `requires` are the modules of its SDK and `extra` the extra that installs them.
+    `requires` are the modules of its SDK and `extra` the extra that installs them. `options` are
+    the settings that it knows, each with its meaning; others are refused.
     """
 
     name: str
