@@ -13,7 +13,7 @@ from orch_native.agent.docker_body import container_body, endpoint, network_body
 from orch_native.agent.docker_client import Engine, Taken
 from orch_native.agent.docker_exec import DockerSession
 from orch_native.agent.docker_facts import EngineFacts
-from orch_native.agent.docker_refusals import refusals
+from orch_native.agent.docker_refusals import pull_mend, refusals
 from orch_native.agent.driver import Exit, Printed, Running, StartFault, Unreached, Usage
 
 if TYPE_CHECKING:
@@ -95,7 +95,8 @@ class DockerDriver:
         try:
             self._engine.pull(image.full, platform, login)
         except StartFault as fault:
-            raise StartFault(f"the image {image} can't be pulled: {fault}") from None
+            mend = pull_mend(str(fault), image.registry, login[0] if login else "")
+            raise StartFault(f"the image {image} can't be pulled: {fault}{mend}") from None
 
     def prepare(self, pod: Pod) -> None:
         for name, known in pod.allocation.volumes.items():

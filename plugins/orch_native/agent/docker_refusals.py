@@ -18,6 +18,21 @@ Refusal = tuple[str, str]
 QUOTA_DRIVERS = frozenset({"btrfs", "zfs", "devicemapper", "windowsfilter"})
 SUBPATH_ENGINE = 26
 CDI_ENGINE = 25
+_UNKNOWN = ("manifest unknown", "not found", "name unknown")
+_CLOSED = ("unauthorized", "no basic auth", "authentication required", "access denied", "forbidden")
+
+
+def pull_mend(fault: str, registry: str, user: str) -> str:
+    """What to do about a pull that failed, from the words of the engine and the registry."""
+    words = fault.lower()
+    if any(word in words for word in _UNKNOWN):
+        return f"; {registry} has no such image: check its name and tag"
+    if not any(word in words for word in _CLOSED):
+        return ""
+    if user:
+        return f"; {registry} does not let the user {user} in: correct registries.{registry}"
+    login = f"registries: {{{registry}: {{username: …, password: {{secret: …}}}}}}"
+    return f"; {registry} wants a login, or has no such image: write {login}"
 
 
 def refusals(
