@@ -22,7 +22,7 @@ from orch.errors import OrchError
 from orch_native.server import jobs, reconcile, removal
 from orch_native.server.capacity import node_use
 from orch_native.server.decisions import Decisions
-from orch_native.server.faults import Work
+from orch_native.server.faults import Work, pause_after, report
 from orch_native.server.handover import Handover, Truth
 from orch_native.server.jobs import JobView
 from orch_native.server.policy import job_policy
@@ -80,6 +80,7 @@ class Controller:
         self._unwritten: dict[str, Observation] = {}
         self._listeners: list[Callable[[], None]] = []
         self._closing = threading.Event()
+        self._failures, self._quiet_until = 0, 0.0
         self.agent = make_agent(self._inbox.put)
         self._handover = Handover(self.agent, vault)
         self._thread = threading.Thread(target=self._turn_forever, name="controller", daemon=True)
@@ -137,8 +138,8 @@ class Controller:
             self._facts_at = now
             try:
                 self._facts = self.agent.facts()
-            except Exception:
-                log.exception("the node's facts can't be had; the last known ones stand")
+            except Exception as fault:  # noqa: BLE001  (reported)
+                report(log, "the node's facts can't be had; the last known ones stand", fault)
         return self._facts
 
     # -- the loop --------------------------------------------------------------------------
@@ -149,24 +150,32 @@ class Controller:
             items, going = self._gather()
             try:
                 self._turn(items)
-            except Exception:  # the loop must outlive every fault: who asks would wait for ever
-                log.exception("a turn of the control loop failed after its commit")
-                self._recover(items)
+            except Exception as fault:  # noqa: BLE001  (who asks would wait for ever)
+                self._fail(items, "a turn of the control loop failed after its commit", fault)
+
+    def _fail(
+        self, items: Sequence[_Asked | Sequence[Observation]], what: str, fault: Exception
+    ) -> None:
+        """Begin anew after a pause, which grows as long as every turn fails."""
+        report(log, what, fault)
+        self._failures += 1
+        self._quiet_until = self._clock() + pause_after(self._failures, _IDLE)
+        self._recover(items)
 
     def _recover(self, items: Sequence[_Asked | Sequence[Observation]]) -> None:
         """Begin anew, as soon as the disk can be read."""
         while not self._closing.is_set():
             try:
                 self._begin_anew(items)
-            except Exception:
-                log.exception("the state can't be read")
+            except Exception as fault:  # noqa: BLE001  (reported)
+                report(log, "the state can't be read", fault)
                 self._closing.wait(_AFTER_FAULT)
             else:
                 return
 
     def _gather(self) -> tuple[list[_Asked | Sequence[Observation]], bool]:
         """Everything that waits; an empty list when it is time to look again."""
-        wait = min(*self._wakes.values(), self._due_again, self._clock() + _IDLE) - self._clock()
+        wait = self._due - self._clock()
         items: list[_Asked | Sequence[Observation]] = []
         try:
             item = self._inbox.get(timeout=min(max(wait, 0.001), _IDLE))
@@ -176,6 +185,12 @@ class Controller:
         except queue.Empty:
             return items, True
         return items, False
+
+    @property
+    def _due(self) -> float:
+        """When to look again, unless something is asked or seen before."""
+        due = min(*self._wakes.values(), self._due_again, self._clock() + _IDLE)
+        return max(due, self._quiet_until)
 
     @property
     def _due_again(self) -> float:
@@ -189,14 +204,14 @@ class Controller:
         try:
             self._take_in(items, answers, now)
             changed = self._commit()
-        except Exception as fault:
-            log.exception("a turn of the control loop failed")
+        except Exception as fault:  # noqa: BLE001  (reported)
             told = fault if isinstance(fault, OrchError) else OrchError(f"server fault: {fault!r}")
             for done, _, error in answers:
                 done.set_exception(error or told)
             self._refuse_the_rest(items, told)
-            self._recover(items)
+            self._fail(items, "a turn of the control loop failed", fault)
             return
+        self._failures, self._quiet_until = 0, 0.0
         self._unwritten.clear()
         for done, result, error in answers:
             done.set_exception(error) if error is not None else done.set_result(result)
@@ -279,8 +294,8 @@ class Controller:
         before = len(self._world.writes)
         try:
             done = do()
-        except Exception as fault:
-            log.exception("%s %s could not be %s", row.key.kind, row.key, work)
+        except Exception as fault:  # noqa: BLE001  (reported)
+            report(log, f"{row.key.kind} {row.key} could not be {work}", fault)
             self._undo(before)
             self._world.faults.note(row, work, fault, now)
             return None

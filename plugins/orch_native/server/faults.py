@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from sqlite3 import OperationalError as DiskFault
 from traceback import extract_tb
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ from pydantic import ValidationError
 from orch.errors import OrchError
 
 if TYPE_CHECKING:
+    from logging import Logger
+
     from orch_native.server.model import ResourceRow
 
 FIRST_PAUSE = 1.0
@@ -58,8 +61,7 @@ class Faults:
         """
         last = self._standing.get((row.uid, work))
         times = last.times + 1 if last is not None and last.row == row else 1
-        pause = min(FIRST_PAUSE * 2 ** min(times - 1, 16), LONGEST_PAUSE)
-        until = float("inf") if work is Work.OBSERVED else now + pause
+        until = float("inf") if work is Work.OBSERVED else now + pause_after(times)
         self._standing[row.uid, work] = Fault(row, words_of(fault), times, until)
 
     def forget(self, uid: str) -> None:
@@ -94,6 +96,19 @@ class Faults:
             for (owner, work), fault in self._standing.items()
             if owner == uid
         )
+
+
+def pause_after(times: int, longest: float = LONGEST_PAUSE) -> float:
+    """How long to wait after so many failures in a row, in seconds."""
+    return min(FIRST_PAUSE * (1 << min(times - 1, 16)), longest)
+
+
+def report(log: Logger, what: str, fault: BaseException) -> None:
+    """Log a fault: in a line what the host or a user can mend, with its traceback a defect."""
+    if isinstance(fault, OrchError | OSError | DiskFault):
+        log.warning("%s: %s", what, fault)
+    else:
+        log.error("%s", what, exc_info=fault)
 
 
 def _times(times: int) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch_native.messages import Desired, Routing, State
 from orch_native.server.assignment import allocation_of
-from orch_native.server.faults import FIRST_PAUSE, Work
+from orch_native.server.faults import Work, pause_after, report
 from orch_native.server.routing import routing_of
 
 if TYPE_CHECKING:
@@ -44,21 +44,26 @@ class Handover:
         self._taken: dict[str, Allocation] = {}
         self._routed: Any = None
         self._version = 0
+        self._failures = 0
         self.again = 0.0
         """When to tell everything once more, even if nothing has changed."""
 
     def tell(self, truth: Truth) -> None:
         """Hand everything over; a fault of the whole agent is met by telling it again."""
         again, self.again = truth.now >= self.again, float("inf")
+        before = self._failures
         self._tried(truth, lambda: self._assign(truth, again=again))
         self._tried(truth, lambda: self._route(truth))
+        if self._failures == before:
+            self._failures = 0
 
     def _tried(self, truth: Truth, telling: Callable[[], None]) -> None:
         try:
             telling()
-        except Exception:
-            log.exception("the agent could not take what it was told; it is told again")
-            self.again = truth.now + FIRST_PAUSE
+        except Exception as fault:  # noqa: BLE001  (reported)
+            report(log, "the agent could not take what it was told; it is told again", fault)
+            self._failures += 1
+            self.again = truth.now + pause_after(self._failures)
 
     # -- allocations -----------------------------------------------------------------------
 
@@ -68,8 +73,8 @@ class Handover:
             return
         try:
             self._agent.assign(tuple(wanted.values()))
-        except Exception:
-            log.exception("the agent could not take everything at once")
+        except Exception as fault:  # noqa: BLE001  (reported)
+            report(log, "the agent could not take everything at once", fault)
             self._assign_by_unit(truth, wanted)
         else:
             for id_ in wanted.keys() - self._taken.keys():
@@ -95,8 +100,8 @@ class Handover:
             return known if known.desired is desired else replace(known, desired=desired)
         try:
             return replace(allocation_of(truth.world, self._vault, alloc), desired=desired)
-        except Exception as fault:
-            log.exception("%s can't be handed to its node", alloc.id)
+        except Exception as fault:  # noqa: BLE001  (reported)
+            report(log, f"{alloc.id} can't be handed to its node", fault)
             faults.note(row, Work.HANDED_OVER, fault, truth.now)
             return None
 
@@ -124,9 +129,9 @@ class Handover:
         together = {**self._taken, **news}
         try:
             self._agent.assign(tuple(together.values()))
-        except Exception as fault:
+        except Exception as fault:  # noqa: BLE001  (reported)
             row = truth.world.resources[uid]
-            log.exception("%s can't be handed to its node", row.key)
+            report(log, f"{row.key} can't be handed to its node", fault)
             truth.world.faults.note(row, Work.HANDED_OVER, fault, truth.now)
             self._end_what_never_began(truth, news)
         else:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from orch.errors import OrchError
 from orch_native.messages import Endpoint, Entry, Routing, State
 from orch_native.server.assignment import current_secret
-from orch_native.server.faults import Work
+from orch_native.server.faults import Work, report
 from orch_native.server.model import Key
 from orch_native.server.policy import ports_of
 
@@ -70,9 +70,9 @@ def _each(world: World, kind: str, read: Callable[[ResourceRow], T], now: float)
         if row.key.kind == kind and not row.deleting:
             try:
                 found = read(row)
-            except Exception as fault:
+            except Exception as fault:  # noqa: BLE001  (reported)
                 if world.faults.held_until(row, Work.ROUTED) <= now:
-                    log.exception("%s can't be routed", row.key)
+                    report(log, f"{row.key} can't be routed", fault)
                     world.faults.note(row, Work.ROUTED, fault, now)
             else:
                 world.faults.clear(row.uid, Work.ROUTED)

@@ -8,6 +8,7 @@ import pytest
 
 from orch.errors import OrchError
 from orch_native.messages import Observation, State
+from orch_native.server.faults import Work
 from tests.unit.native_server.harness import service
 
 if TYPE_CHECKING:
@@ -71,3 +72,27 @@ def test_what_could_not_be_written_is_written_later(full: Plane) -> None:
     full.store.run(lambda line: line.execute("DROP TRIGGER full")).result()
     full.turn()
     assert not full.allocs()[0].ready
+
+
+def test_a_disk_that_stays_full_is_tried_with_growing_pauses_and_told_in_lines(
+    full: Plane, caplog: pytest.LogCaptureFixture
+) -> None:
+    controller = full.controller
+    controller._world.faults.note(
+        next(iter(controller._world.resources.values())), Work.PLACED, OSError("x"), full.now - 5
+    )
+    controller._inbox.put([seen(full, State.RUNNING, ready=False)])
+    turns = 0
+    start = full.now
+    while full.now < start + 100:
+        full.turn()
+        turns += 1
+        full.now = max(controller._due, full.now + 0.001)
+    assert turns < 12
+    assert "database or disk is full" in caplog.text
+    assert "Traceback" not in caplog.text
+    full.store.run(lambda line: line.execute("DROP TRIGGER full")).result()
+    full.now = controller._due
+    full.turn()
+    assert not full.allocs()[0].ready
+    assert controller._failures == 0
