@@ -54,7 +54,8 @@ def local_agent(
     """How the agent of this host is made."""
     from orch_native.agent.local import LocalAgent
 
-    docker_host = options.get("docker_host") or None
+    chosen = options.get("docker_host") or os.environ.get("DOCKER_HOST")
+    docker_host = _kept(state / "docker_host", chosen) or None
     labels = parse_labels(_kept(state / "labels", options.get("labels")))
     return lambda report: LocalAgent(
         state / "agent", report, docker_host=docker_host, labels=labels

@@ -14,7 +14,15 @@ from orch_native.agent.docker_client import Engine, Taken
 from orch_native.agent.docker_exec import DockerSession
 from orch_native.agent.docker_facts import EngineFacts
 from orch_native.agent.docker_refusals import pull_mend, refusals
-from orch_native.agent.driver import Exit, Printed, Running, StartFault, Unreached, Usage
+from orch_native.agent.driver import (
+    OUT_OF_MEMORY,
+    Exit,
+    Printed,
+    Running,
+    StartFault,
+    Unreached,
+    Usage,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,6 +42,7 @@ AGAIN_SECONDS = 1.0
 PRINTED_BYTES = 4096
 HUB = ("docker.io", "index.docker.io", "registry-1.docker.io")
 STREAMS = {1: "stdout", 2: "stderr"}
+ENDED = ("exited", "removing", "dead")
 FEATURES = frozenset(
     {"exec", "logs", "stats", "tty", "images", "networks", "volumes", "mounts", "users", "hostname"}
     | {"limits-memory", "limits-cpu", "limits-pids", "hosts-file"}
@@ -246,7 +255,7 @@ class DockerDriver:
         attempt, state = int(found["Config"]["Labels"][ATTEMPT]), found["State"]
         if state["Status"] == "created":
             return None
-        if state["Status"] in ("exited", "dead"):
+        if state["Status"] in ENDED:
             return Exit(attempt, state["ExitCode"], _seconds(state["FinishedAt"]), _fault(state))
         return Running(attempt, _seconds(state["StartedAt"]))
 
@@ -400,12 +409,20 @@ class DockerDriver:
         found = self._engine.volume(name)
         if not found or OURS not in (found.get("Labels") or {}):
             return
+        others = []
+        for user in self._engine.users_of_volume(name):
+            # One of ours that has ended is about to go, and must not hold it up.
+            if user["Labels"].get(AGENT) == self._agent and user["State"] in ENDED:
+                self._engine.remove(user["Id"])
+            else:
+                others.append(user["Names"][0].lstrip("/"))
         try:
             self._engine.remove_volume(name)
         except Taken as fault:
-            raise Refused(
-                str(fault), place=f"volume {name}", mend="stop what uses it first"
-            ) from fault
+            names = " ".join(sorted(others))
+            told = f"it is in use by {', '.join(sorted(others))}" if others else str(fault)
+            mend = f"docker rm --force {names}" if others else "stop what uses it"
+            raise Refused(told, place=f"volume {name}", mend=mend) from None
 
     def remove_network(self, name: str) -> None:
         with self._networks:
@@ -422,7 +439,7 @@ class DockerDriver:
 
 def _fault(state: Mapping[str, Any]) -> str:
     if state.get("OOMKilled"):
-        return "killed: it needed more memory than its limit"
+        return OUT_OF_MEMORY
     return str(state.get("Error") or "")
 
 

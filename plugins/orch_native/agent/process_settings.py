@@ -39,6 +39,7 @@ class Place:
     files: Sequence[Placed]
     file_folders: Mapping[str, Path]
     cgroups: Sequence[str]
+    kills: str
     variables: Mapping[str, str]
     hosts: Path | None
     resolver: Path | None
@@ -65,6 +66,7 @@ def settings(pod: Pod, piece: Piece, attempt: int, place: Place) -> dict[str, An
         "ulimits": _ulimits(spec),
         "oom_score_adj": pod.spec.oom_score_adj,
         "cgroups": list(place.cgroups),
+        "kills": place.kills,
         "namespaces": _namespaces(pod, mounts=bool(mounts)),
         "mounts": mounts,
         "layers": str(place.folder / "layers"),

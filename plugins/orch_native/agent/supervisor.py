@@ -488,6 +488,15 @@ def _tell(line: str) -> None:
         return  # the agent is gone; the files tell the next one
 
 
+def _kills(path: str) -> int:
+    """How often the kernel has killed in a control group for lack of memory."""
+    try:
+        with open(path) as file:  # noqa: PTH123
+            return sum(int(line.split()[1]) for line in file if line.startswith("oom_kill "))
+    except (OSError, ValueError):
+        return 0
+
+
 def _supervise(folder: str) -> int:
     lock = os.open(f"{folder}/lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
@@ -501,7 +510,8 @@ def _supervise(folder: str) -> int:
     log = Log(f"{folder}/log", config["log"]["size"], config["log"]["count"])
     streams = Streams(tty=config["tty"], stdin=config["stdin"])
     pid, fault = _spawn(folder, config, streams)
-    attempt, command = config["attempt"], config["argv"][0]
+    attempt, command, counted = config["attempt"], config["argv"][0], config.get("kills", "")
+    before = _kills(counted)
     config.clear()  # values of secrets need not stay in memory
     _tell(f"started {pid}\n" if not fault else "failed\n")
     null = os.open(os.devnull, os.O_RDWR)
@@ -516,6 +526,7 @@ def _supervise(folder: str) -> int:
             "attempt": attempt,
             "code": code if code >= 0 else 128 - code,
             "fault": fault and f"can't start {command}: {fault}",
+            "short_of_memory": code != 0 and _kills(counted) > before,
             "time": time.time(),
         },
     )

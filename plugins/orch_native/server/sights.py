@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
+from orch.frozen import EMPTY
 from orch_native.api import Rollout, RolloutPhase, StoredResource
 from orch_native.messages import State
 from orch_native.server import cron
@@ -256,7 +257,8 @@ def _service_status(world: World, view: ServiceView, nodes: Sequence[NodeUse]) -
         for a in view.allocs
         if a.holds and a.state is State.COMPLETED and view.policy.restart_condition != "any"
     )
-    healthy = sight.ready + ended_well >= sight.wanted and not view.row.deleting
+    unseen = _unseen(view, nodes)
+    healthy = sight.ready + ended_well >= sight.wanted and not view.row.deleting and not unseen
     shown = [a for a in view.allocs if not a.gone]
     return {
         "name": view.row.key.name,
@@ -265,10 +267,20 @@ def _service_status(world: World, view: ServiceView, nodes: Sequence[NodeUse]) -
         "ready": sight.ready,
         "updated": sight.updated,
         "healthy": healthy,
-        "message": _status_message(view, sight, healthy=healthy),
+        "message": unseen or _status_message(view, sight, healthy=healthy),
         "endpoints": list(_endpoints(world, view.row, nodes)),
         "replicas": [_replica(world, alloc) for alloc in sorted(shown, key=lambda a: a.index)],
     }
+
+
+def _unseen(view: ServiceView, nodes: Sequence[NodeUse]) -> str:
+    """Why nothing is known of what runs, empty when its driver answers."""
+    drivers = {node.facts.name: node.facts.drivers for node in nodes}
+    for alloc in view.allocs:
+        driver = drivers.get(alloc.node, EMPTY).get(alloc.driver)
+        if driver is not None and not driver.available and alloc.holds and not alloc.ended:
+            return f"what runs can't be seen: {driver.reason}"
+    return ""
 
 
 def _status_message(view: ServiceView, sight: Rollout, *, healthy: bool) -> str:
