@@ -55,13 +55,8 @@ class InvalidSpec(UsageFault):
         super().__init__("\n".join(str(diagnostic) for diagnostic in self.diagnostics))
 
 
-class Refused(OrchError):
-    """The target can't hold what the spec asks for, and the chosen level forbids the loss.
-
-    `diagnostics` are the reasons one by one, where they are known so.
-    """
-
-    exit_code = 4
+class _OfTarget(OrchError):
+    """What the target itself stands against; `diagnostics` are the reasons, where known singly."""
 
     def __init__(
         self,
@@ -73,6 +68,12 @@ class Refused(OrchError):
     ) -> None:
         super().__init__(fault, place=place, mend=mend)
         self.diagnostics = tuple(diagnostics)
+
+
+class Refused(_OfTarget):
+    """The target can't hold what the spec asks for, and the chosen level forbids the loss."""
+
+    exit_code = 4
 
 
 class RolloutFailed(OrchError):
@@ -105,8 +106,8 @@ class Locked(StalePlan):
     """Another deploy of the same instance holds the lock."""
 
 
-class Unreachable(OrchError):
-    """The target does not answer."""
+class Unreachable(_OfTarget):
+    """The target does not answer, or what it would run things with."""
 
     exit_code = 9
 

@@ -66,13 +66,17 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One fault of the input: where it is, what is wrong and how to mend it."""
+    """One fault of the input: where it is, what is wrong and how to mend it.
+
+    `unreachable` says that nothing is wrong with the input: what should run it does not answer.
+    """
 
     fault: str
     path: FieldPath = ()
     place: Place = Place()
     mend: str = ""
     severity: Severity = Severity.ERROR
+    unreachable: bool = False
 
     def __str__(self) -> str:
         path, place = render_path(self.path), str(self.place)
@@ -250,13 +254,26 @@ class Observed:
 
 
 @dataclass(frozen=True, slots=True)
+class Crowded:
+    """A wanted resource that has room only once these others have gone; else the problem stands."""
+
+    id: str
+    freed_by: tuple[str, ...]
+    problem: Diagnostic
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What is there: objects by resource id, and what the target can't do for this manifest."""
+    """What is there: objects by resource id, and what the target can't do for this manifest.
+
+    `problems` stand against it as it is. `crowded` names what has room only after others went.
+    """
 
     instance: Instance
     objects: Mapping[str, Observed] = EMPTY
     problems: tuple[Diagnostic, ...] = ()
     facts: Mapping[str, Any] = EMPTY
+    crowded: tuple[Crowded, ...] = ()
 
 
 class Op(StrEnum):

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from orch.errors import UsageFault
 from orch.load.dotenv import read_variables
-from orch.load.files import STDIN, read_text, shown
+from orch.load.files import folder_of as start_of
+from orch.load.files import read_text, shown
 from orch.load.interpolate import expand
 from orch.types import Consequence, Diagnostic, Fidelity, Place, Severity
 from orch_compose.canonical import Context, canonical
@@ -266,7 +267,7 @@ class Project:
 
 def folder_of(files: Sequence[Path]) -> str:
     """The folder from which relative paths of these files start."""
-    return str(Path.cwd() if files[0] == STDIN else files[0].absolute().parent)
+    return str(Path.cwd() / start_of(files[0]))
 
 
 def _normal_name(text: str) -> str:

@@ -20,6 +20,7 @@ OPTIONS = FrozenDict(
         "state": "Folder of the server; by default $ORCH_STATE or ~/.local/state/orch.",
         "socket": "Socket of a server that runs already; none is started then.",
         "docker_host": "Address of the Docker engine, such as unix:///run/docker.sock.",
+        "labels": "Labels of this host for placement, such as tier=web,zone=a; kept once given.",
         "driver": "Allow one driver alone: docker or process.",
     }
 )

@@ -101,11 +101,18 @@ class HeldLock:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Something of a resource that no node can do now, by field path within its body."""
+    """Something of a unit that no node can do now, by field path within its body.
 
+    `unreachable` when the node's driver does not answer; `freed_by` are the ids of what has to go
+    first, empty when that would not help.
+    """
+
+    unit: str
     path: str
     reason: str
     mend: str = ""
+    unreachable: bool = False
+    freed_by: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

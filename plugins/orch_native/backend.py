@@ -13,6 +13,7 @@ from orch.backend.contract import Lock
 from orch.errors import Conflict, Unreachable, UsageFault
 from orch.frozen import FrozenDict
 from orch.types import (
+    Crowded,
     Diagnostic,
     Event,
     EventKind,
@@ -23,12 +24,13 @@ from orch.types import (
     parse_path,
 )
 from orch_native.api import RolloutPhase
-from orch_native.capabilities import DOCKER, FIXED, PROCESS, capabilities
+from orch_native.capabilities import FIXED, capabilities
 from orch_native.compile import BACKEND, compile_native
+from orch_native.rules import DOCKER, PROCESS
 from orch_native.terminal import join
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from orch.backend.capabilities import Capabilities
     from orch.backend.contract import LogQuery
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from orch_native.client import NativeClient
 
 RECORD_LIMIT = 1 << 20
-_STARTABLE = ("docker_host",)
+_STARTABLE = ("docker_host", "labels")
 _ROLLED = ("service", "job")
 _ENDS = FrozenDict(
     {
@@ -104,14 +106,29 @@ class NativeBackend:
             resource.id: _observed(instance, resource)
             for resource in self.client.resources(instance)
         }
-        asked = (*_ROLLED, *FIXED)
-        units = [r for r in manifest.resources if r.kind in asked] if manifest else []
-        problems = [p for unit in units for p in self._problems(instance, unit)]
-        return Snapshot(instance, FrozenDict(objects), tuple(problems))
+        if manifest is None:
+            return Snapshot(instance, FrozenDict(objects))
+        found = self._refusals(instance, manifest, objects.values())
+        return Snapshot(
+            instance,
+            FrozenDict(objects),
+            tuple(_diagnostic(refusal) for refusal in found if not refusal.freed_by),
+            crowded=tuple(
+                Crowded(refusal.unit, tuple(refusal.freed_by), _diagnostic(refusal))
+                for refusal in found
+                if refusal.freed_by
+            ),
+        )
 
-    def _problems(self, instance: Instance, unit: Resource) -> Iterator[Diagnostic]:
-        for refusal in self.client.refusals(instance, unit.kind, unit.name, unit.body):
-            yield _diagnostic(unit, refusal)
+    def _refusals(
+        self, instance: Instance, manifest: Manifest, there: Iterable[Observed]
+    ) -> list[Refusal]:
+        """What of the manifest can't be run, when whatever it does not name may go."""
+        units = [r for r in manifest.resources if r.kind in (*_ROLLED, *FIXED) or _is_theirs(r)]
+        staying = {r.id for r in units}
+        staying |= {f"{r.kind}/{former}" for r in units if (former := r.body.get("formerly"))}
+        leaving = [o.id for o in there if o.kind in _ROLLED and o.id not in staying]
+        return self.client.refusals(instance, units, leaving) if units else []
 
     def status(self, instance: Instance) -> Status:
         """Services and jobs with their replicas."""
@@ -290,6 +307,11 @@ def _lock(held: HeldLock) -> Lock:
     return Lock(held.holder, held.token, held.expires)
 
 
+def _is_theirs(resource: Resource) -> bool:
+    """A config or secret that another app has to have."""
+    return resource.kind in ("config", "secret") and bool(resource.body.get("external"))
+
+
 def _instance_of(action: Action) -> Instance:
     if action.instance is None:
         raise ValueError(f"the action on {action.id} names no instance")
@@ -321,9 +343,10 @@ def _observed(instance: Instance, resource: StoredResource) -> Observed:
     )
 
 
-def _diagnostic(unit: Resource, refusal: Refusal) -> Diagnostic:
-    path = (f"{unit.kind}s", unit.name, *parse_path(refusal.path))
-    return Diagnostic(refusal.reason, path, mend=refusal.mend)
+def _diagnostic(refusal: Refusal) -> Diagnostic:
+    kind, _, name = refusal.unit.partition("/")
+    path = (f"{kind}s", name, *parse_path(refusal.path))
+    return Diagnostic(refusal.reason, path, mend=refusal.mend, unreachable=refusal.unreachable)
 
 
 def _progress(action: Action, sight: Rollout) -> Event:
@@ -334,6 +357,8 @@ def _progress(action: Action, sight: Rollout) -> Event:
     }
     if sight.reason:
         data |= {"reason": sight.reason}
+    if sight.failed:
+        data |= {"replicas": tuple(sight.failed)}
     if sight.phase is RolloutPhase.ROLLED_BACK:
         data |= {"rolled_back": True}
     kind = _ENDS.get(sight.phase, EventKind.PROGRESS)

@@ -25,12 +25,14 @@ from orch_native.api import (
 from orch_native.process_mark import own_mark
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
     import httpx
     from websockets.sync.client import ClientConnection
+
+    from orch.types import Resource
 
     Params = dict[str, str | int | float]
 
@@ -176,10 +178,14 @@ class NativeClient:
             yield _rollout(row)
 
     def refusals(
-        self, instance: Instance, kind: str, name: str, body: Mapping[str, Any]
+        self, instance: Instance, units: Iterable[Resource], leaving: Collection[str] = ()
     ) -> list[Refusal]:
-        """What of a service or job can't be run on any node now, each with its reason."""
-        asked = {"kind": kind, "name": name, "body": body}
+        """What of these units can't be run together on any node now, each with its reason.
+
+        `leaving` are the ids of services and jobs that may go for them.
+        """
+        rows = [{"kind": unit.kind, "name": unit.name, "body": unit.body} for unit in units]
+        asked = {"units": rows, "leaving": list(leaving)}
         found = self._send("POST", f"{_app(instance)}/refusals", asked)
         return [Refusal(**row) for row in found]
 
@@ -468,7 +474,7 @@ def _unreachable(socket: Path, fault: BaseException) -> errors.Unreachable:
     return errors.Unreachable(
         f"the native server does not answer: {_plain(fault)}",
         place=str(socket),
-        mend="run the same command again, which starts it; its daemon.log tells why it ended",
+        mend="start it with `orch server`; its daemon.log tells why it ended",
     )
 
 

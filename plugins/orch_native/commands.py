@@ -47,9 +47,21 @@ def _state_option(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option(
     "--docker-host", help="Address of the Docker engine, such as unix:///run/docker.sock."
 )
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Label of this host for placement, `node.labels.NAME`; kept until others are given.",
+)
 @click.pass_context
 def server(
-    ctx: click.Context, *, state: Path | None, foreground: bool, docker_host: str | None
+    ctx: click.Context,
+    *,
+    state: Path | None,
+    foreground: bool,
+    docker_host: str | None,
+    labels: tuple[str, ...],
 ) -> None:
     """Start the native server, see whether it runs, or end it.
 
@@ -62,7 +74,8 @@ def server(
     if ctx.invoked_subcommand is not None:
         ctx.obj = (settings, folder)
         return
-    options = {"docker_host": docker_host} if docker_host else {}
+    given = {"docker_host": docker_host or "", "labels": ",".join(labels)}
+    options = {name: value for name, value in given.items() if value}
     if foreground:
         _stay(folder, options)
     else:
@@ -77,24 +90,33 @@ def _stay(state: Path, options: dict[str, str]) -> None:
 
 def _start(settings: Settings, state: Path, options: dict[str, str]) -> None:
     from orch_native import daemon
+    from orch_native.daemon import parse_labels
 
+    parse_labels(options.get("labels", ""))
     ran = daemon.running_pid(state)
     with daemon.ensure_running(state, options=options) as client:
         pid = client.about().pid
     word = "runs already" if ran == pid else "started"
     settings.out.write(f"the server {word}: process {pid}, state {state}\n")
+    if ran == pid and options:
+        raise UsageFault(
+            "the server that runs goes on as it was started",
+            place=", ".join(f"--{name.removesuffix('s').replace('_', '-')}" for name in options),
+            mend="run `orch server stop` first; what it runs goes on",
+        )
 
 
 @server.command("status")
+@_state_option
 @output_options()
 @click.pass_obj
-def status(obj: tuple[Settings, Path], *, form: str) -> None:
+def status(obj: tuple[Settings, Path], *, state: Path | None, form: str) -> None:
     """Tell whether the server runs, and what this node has. Exit code 9 when it does not run."""
     from orch.errors import Unreachable
     from orch_native import daemon
     from orch_native.client import NativeClient
 
-    settings, state = obj
+    settings, state = obj[0], state.absolute() if state else obj[1]
     if daemon.running_pid(state) is None:
         raise Unreachable("no server runs", place=str(state), mend="`orch server` starts one")
     with NativeClient(daemon.socket_path(state)) as client:
@@ -125,13 +147,14 @@ def _status_report(data: dict[str, Any]) -> Report:
 
 @server.command("stop")
 @click.option("--tasks", is_flag=True, help="Stop what it runs too, until the server starts again.")
+@_state_option
 @click.pass_obj
-def stop(obj: tuple[Settings, Path], *, tasks: bool) -> None:
+def stop(obj: tuple[Settings, Path], *, state: Path | None, tasks: bool) -> None:
     """End the server. What it runs goes on, unless --tasks is given."""
     from orch_native import daemon
     from orch_native.client import NativeClient
 
-    settings, state = obj
+    settings, state = obj[0], state.absolute() if state else obj[1]
     if daemon.running_pid(state) is None:
         settings.out.write("no server runs\n")
         return

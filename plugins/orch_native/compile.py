@@ -16,8 +16,16 @@ from orch.compile.view import ListView
 from orch.spec.base import Model
 from orch.spec.units import Duration
 from orch.types import Condition, Consequence, Fidelity
-from orch_native.capabilities import DOCKER, PROCESS, capabilities, rules_for
+from orch_native.capabilities import capabilities
 from orch_native.parts import containers, driver_of, matches, part_views, used_secrets
+from orch_native.rules import (
+    BY_DNS,
+    DOCKER,
+    NOT_FOUND_BY_CONTAINERS,
+    PROCESS,
+    TWO_STORES,
+    rules_for,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,7 +35,7 @@ if TYPE_CHECKING:
     from orch.spec.application import Application, Route
     from orch.spec.container import PodFields
     from orch.types import FieldPath, Manifest
-    from orch_native.capabilities import Rule, RuleTree
+    from orch_native.rules import Rule, RuleTree
 
 BACKEND = "native"
 CONDITIONS = {
@@ -55,6 +63,7 @@ class _Compiler:
         self.only_driver = only_driver
         self.mounted_by: dict[str, set[str]] = defaultdict(set)
         self.joined_by: dict[str, set[str]] = defaultdict(set)
+        self.has_containers = False
         self.bodies: dict[str, dict[str, Any]] = {}
         self._restarting: list[tuple[ResourceBuilder, str, View]] = []
 
@@ -68,6 +77,7 @@ class _Compiler:
             for name, view in units.items():
                 self._unit(kind, name, view)
         self._restarts()
+        self._names()
         self._routes()
         self._policies()
         self.make.core(self.app.fidelity)
@@ -76,6 +86,7 @@ class _Compiler:
     def _look_who_uses_what(self) -> None:
         for unit in (*self.spec.services.values(), *self.spec.jobs.values()):
             driver = driver_of(unit)
+            self.has_containers |= driver == DOCKER
             for network in unit.networks:
                 self.joined_by[network].add(driver)
             for part in containers(unit):
@@ -115,6 +126,8 @@ class _Compiler:
             resource = self.make.resource("volume", f"volume/{name}", name, stateful=owned)
             resource.put_all(view)
             self._follow_users(resource, view, "volumes.*", self.mounted_by[name])
+            if len(self.mounted_by[name]) > 1:
+                self.make.reject(view.here, TWO_STORES, "mount a folder in both: type: bind")
             self._label(resource, view)
         for name, view in self.app.networks.items():
             resource = self.make.resource("network", f"network/{name}", name)
@@ -166,6 +179,8 @@ class _Compiler:
         self._use(resource, unit)
         self._scoped(resource, view)
         self._check_driver(view, driver)
+        if driver == PROCESS and self.has_containers and getattr(unit, "ports", None):
+            self._follow(resource, view.field("ports"), ("ports",), NOT_FOUND_BY_CONTAINERS)
         self._follow_rules(resource, view, rules_for(f"{kind}s.*", driver))
         for path, part in part_views(view):
             if driver == DOCKER and part.value.image is None:
@@ -173,6 +188,15 @@ class _Compiler:
             rules = rules_for(f"{kind}s.*.{path[0]}.*", driver)
             self._follow_rules(resource, part, rules, path)
         self._depend(resource, view)
+
+    def _names(self) -> None:
+        """What a service's name leads to, where no field that was written says so."""
+        found = [unit for unit in self.spec.services.values() if driver_of(unit) == DOCKER]
+        if any(
+            unit.ports and "endpoint_mode" not in unit.deploy.model_fields_set for unit in found
+        ):
+            path = ("services", "*", "deploy", "endpoint_mode")
+            self.make.default(path, Fidelity.DEGRADED, BY_DNS)
 
     def _check_driver(self, view: View, driver: str) -> None:
         if self.only_driver not in ("", driver):

@@ -111,6 +111,16 @@ def ensure_running(
     return client
 
 
+def parse_labels(text: str) -> dict[str, str]:
+    """`NAME=VALUE,NAME=VALUE` as a mapping. Raises UsageFault for what has no name or no `=`."""
+    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    for name, sign, value in pairs:
+        if not (name.strip() and sign):
+            told = f"{name + sign + value!r} is no label"
+            raise UsageFault(told, place="labels of the host", mend="write NAME=VALUE")
+    return {name.strip(): value.strip() for name, _sign, value in pairs}
+
+
 def connect(state: Path) -> NativeClient | None:
     """A client of the running server, None when none runs; an older one is ended first."""
     if running_pid(state) is None or not socket_path(state).exists():

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orch.errors import OrchError
+from orch_native.daemon import parse_labels
 from orch_native.server.instance import serve
 
 if TYPE_CHECKING:
@@ -53,8 +54,19 @@ def local_agent(
     """How the agent of this host is made."""
     from orch_native.agent.local import LocalAgent
 
-    docker_host = options.get("docker_host") or None
-    return lambda report: LocalAgent(state / "agent", report, docker_host=docker_host)
+    chosen = options.get("docker_host") or os.environ.get("DOCKER_HOST")
+    docker_host = _kept(state / "docker_host", chosen) or None
+    labels = parse_labels(_kept(state / "labels", options.get("labels")))
+    return lambda report: LocalAgent(
+        state / "agent", report, docker_host=docker_host, labels=labels
+    )
+
+
+def _kept(path: Path, given: str | None) -> str:
+    """A setting that holds until another is given."""
+    if given is not None:
+        path.write_text(given)
+    return path.read_text() if path.exists() else ""
 
 
 def _tell_ready(ready_fd: int | None) -> None:

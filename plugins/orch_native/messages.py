@@ -138,13 +138,18 @@ class Routing:
 
 @dataclass(frozen=True, slots=True)
 class DriverFacts:
-    """A driver of a node: whether it can be used, why not, and what it can do."""
+    """A driver of a node: whether it can be used, why not, and what it can do and has.
+
+    `labels` are those of its engine, `devices` what can be counted of it: `gpu`, and by name.
+    """
 
     name: str
     available: bool
     reason: str = ""
     version: str = ""
     features: frozenset[str] = frozenset()
+    labels: Mapping[str, str] = EMPTY
+    devices: Mapping[str, int] = EMPTY
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +191,10 @@ class Agent(Protocol):
         ...
 
     def assign(self, allocations: Sequence[Allocation]) -> None:
-        """Everything this node shall hold. What is not named any more is stopped and removed."""
+        """Everything this node shall hold. What is not named any more is stopped and removed.
+
+        What goes wrong with one allocation is observed of that one, and raises nothing.
+        """
         ...
 
     def route(self, routing: Routing) -> None: ...

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from orch.compile.view import ListView, MapView, Node, View, spelt
+from pydantic import BaseModel
+
+from orch.compile.view import View, children, node_kind, spelt
 from orch.spec.container import SecretRef
-from orch_native.capabilities import DOCKER, PROCESS
+from orch_native.rules import DOCKER, PROCESS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from orch.compile.view import Read
+    from orch.compile.view import Node, Read
     from orch.spec.container import Container, PodFields
     from orch.types import FieldPath, Key
-    from orch_native.capabilities import Rule, RuleTree
+    from orch_native.rules import Rule, RuleTree
 
 
 def driver_of(unit: Container) -> str:
@@ -50,32 +52,39 @@ def used_secrets(part: Container) -> Iterator[str]:
 
 def matches(view: View, rules: RuleTree) -> Iterator[tuple[Read | Node, FieldPath, Rule]]:
     """What the author wrote that a rule speaks of, with its path below the view."""
-    for field in view.value.model_fields_set:
-        key = str(spelt(view.value, field))
-        for rest, rule in rules.get(key, ()):
-            part = view.field(field)
-            if part is not None:
-                for read, path in _below(part, rest, (key,)):
-                    if rule.covers(path, read.value):
-                        yield read, path, rule
+    owner = view.value
+    # Views are made of what a rule speaks of alone: most fields are of no rule.
+    for path, value, found in _touched(owner, rules, ()):
+        told = _spelt_path(owner, path)
+        for rule in found:
+            if rule.covers(told, value, owner):
+                yield _at(view, path), told, rule
 
 
-def _below(
-    part: Read | Node, keys: Sequence[str], path: FieldPath
-) -> Iterator[tuple[Read | Node, FieldPath]]:
-    if not keys:
-        yield part, path
-    elif isinstance(part, Node):
-        for key, child in _children(part, keys[0]):
-            yield from _below(child, keys[1:], (*path, key))
+def _touched(
+    value: Any, rules: RuleTree, path: FieldPath
+) -> Iterator[tuple[FieldPath, Any, Sequence[Rule]]]:
+    """Path, by attributes, and value of whatever has rules."""
+    if rules.here:
+        yield path, value, rules.here
+    if not rules.below or node_kind(value) is None:
+        return
+    each = None if isinstance(value, BaseModel) else rules.below.get("*")
+    for key, part in children(value):
+        for below in (rules.below.get(str(spelt(value, key))), each):
+            if below is not None and part is not None:
+                yield from _touched(part, below, (*path, key))
 
 
-def _children(part: Node, key: str) -> Iterable[tuple[Key, Any]]:
-    if key == "*":
-        if isinstance(part, MapView):
-            return part.items()
-        return enumerate(part) if isinstance(part, ListView) else ()
-    if not isinstance(part, View) or key not in part.value.model_fields_set:
-        return ()
-    child = part.field(key)
-    return () if child is None else ((key, child),)
+def _spelt_path(owner: Any, path: FieldPath) -> FieldPath:
+    told: list[Key] = []
+    for key in path:
+        told.append(spelt(owner, key))
+        owner = getattr(owner, str(key)) if isinstance(owner, BaseModel) else owner[key]
+    return tuple(told)
+
+
+def _at(view: Any, path: FieldPath) -> Any:
+    for key in path:
+        view = view.field(str(key)) if isinstance(view, View) else view[key]
+    return view

@@ -125,6 +125,8 @@ def _engine_command(program: str, folder: Path) -> list[str]:
         "--iptables=false",
         "--ip6tables=false",
         "--log-level=warn",
+        "--label=rack=r1",
+        "--node-generic-resource=licence=2",
     ]
 
 

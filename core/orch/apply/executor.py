@@ -27,7 +27,9 @@ WATCHERS = 16
 STEP_LIMIT = 600.0
 """Seconds after which a target that does not end a step is taken for hung."""
 LAST_GRACE = 10.0
-"""Seconds that steps under way get to end after an interruption or the end of the time."""
+"""Seconds that steps under way get to end after an interruption."""
+LATE_GRACE = 2.0
+"""Seconds that they get after the end of the time, which somebody counts on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +260,7 @@ class _Execution:
             self._halt(watch_on=False)
         if terms.deadline is not None and now > terms.deadline:
             result.timed_out = result.timed_out or bool(self._running) or not self._is_complete()
-            self._last_call = min(self._last_call, now + LAST_GRACE)
+            self._last_call = min(self._last_call, now + LATE_GRACE)
             self._halt(watch_on=False)
         for step in list(self._running.values()):
             self._check_time(step, now)

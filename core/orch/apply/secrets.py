@@ -10,10 +10,10 @@ from contextlib import suppress
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from orch.errors import Conflict, OrchError, StalePlan, UsageFault
+from orch.errors import Conflict, Denied, OrchError, StalePlan, Transient, Unreachable, UsageFault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from orch.apply.redact import Redactor
@@ -46,13 +46,19 @@ class SecretReader:
         """The version of each named secret that is not external.
 
         It is the provider's own, else a keyed hash of the value under a key that the target
-        keeps. Raises UsageFault when a secret can't be read.
+        keeps. Raises UsageFault when secrets can't be read, for all of them at once.
         """
-        return {
-            name: self._version(name, sources[name])
-            for name in names
-            if name in sources and not sources[name].get("external")
-        }
+        found: dict[str, str] = {}
+        faults: list[OrchError] = []
+        for name in names:
+            if name in sources and not sources[name].get("external"):
+                try:
+                    found[name] = self._version(name, sources[name])
+                except OrchError as fault:
+                    faults.append(fault)
+        if faults:
+            raise _together(faults)
+        return found
 
     def values(
         self,
@@ -119,6 +125,16 @@ class SecretReader:
         if self._key is None:
             self._key = _kept_key(self._store)
         return self._key
+
+
+def _together(faults: Sequence[OrchError]) -> OrchError:
+    """One fault for all; a provider that is away counts for more than a fault of the spec."""
+    if len(faults) == 1:
+        return faults[0]
+    kinds = (Denied, Unreachable, Transient)
+    kind = next((k for k in kinds if any(isinstance(f, k) for f in faults)), UsageFault)
+    lines = "\n  ".join(map(str, faults))
+    return kind(f"{len(faults)} secrets can't be read:\n  {lines}")
 
 
 def _kept_key(store: Store) -> bytes:

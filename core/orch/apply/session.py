@@ -24,6 +24,7 @@ from orch.errors import UsageFault
 from orch.frozen import EMPTY
 from orch.load.source import app_from_document, document_of
 from orch.plan.drift import drift_of
+from orch.plan.exclusive import still_crowded
 from orch.plan.make import make_plan
 from orch.plan.merge import Merger, predict
 from orch.plan.resize import restarted, scaled
@@ -187,9 +188,11 @@ class Session:
         snapshot = self._access.observe(manifest)
         refuse_problems(snapshot.problems)
         last = self._access.history().baseline
-        return self._make(
+        plan = self._make(
             app, manifest, snapshot, last, versions, only=only, prune=prune, reason=reason
         )
+        refuse_problems(still_crowded(plan, snapshot.crowded))
+        return plan
 
     def _make(
         self,

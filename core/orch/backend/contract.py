@@ -95,7 +95,8 @@ class Backend(Protocol):
         """What is there: the manifest's objects by id, and every other object that is ours.
 
         Without a manifest, everything of the instance. Whatever of the manifest this target
-        can't run now goes to `problems`. Raises Unreachable or Denied.
+        can't run now goes to `problems`; what it can run once others of the instance have gone
+        to `crowded`. Raises Unreachable or Denied.
         """
         ...
 
@@ -280,7 +281,8 @@ class BackendFactory:
     """How a backend comes into being.
 
     `create(options)` gets the target's settings; it must import no SDK before it is called.
-    `requires` are the modules of its SDK and `extra` the extra that installs them.
+    `requires` are the modules of its SDK and `extra` the extra that installs them. `options` are
+    the settings that it knows, each with its meaning; others are refused.
     """
 
     name: str

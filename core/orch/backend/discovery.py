@@ -43,22 +43,32 @@ class Plugins:
     manager: Any = field(default=None, repr=False)
 
     def backend(self, name: str, options: Mapping[str, str] | None = None) -> Backend:
-        """Make a backend. Raises UsageFault for an unknown one or one whose SDK is missing."""
+        """Make a backend with the target's options.
+
+        Raises UsageFault for an unknown backend or option, and where the SDK is missing.
+        """
         factory = self.backends.get(name)
         if factory is None:
-            raise UsageFault(f"there is no backend {name!r}", mend=self._nearest(name))
+            raise UsageFault(f"there is no backend {name!r}", mend=_nearest(name, self.backends))
         missing = missing_modules(factory)
         if missing:
             raise UsageFault(
                 f"the backend {name!r} is not installed: {', '.join(missing)} is missing",
                 mend=f"run: pip install 'anyorch[{factory.extra}]'",
             )
+        for option in (options or {}).keys() - factory.options.keys():
+            raise UsageFault(
+                f"the backend {name!r} has no option {option!r}",
+                mend=_nearest(option, factory.options),
+            )
         backend: Backend = factory.create(dict(options or {}))
         return backend
 
-    def _nearest(self, name: str) -> str:
-        near = get_close_matches(name, self.backends, 1)
-        return f"did you mean {near[0]}?" if near else f"choose one of {', '.join(self.backends)}"
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name, known, 1)
+    choice = ", ".join(known) or "none: it has none"
+    return f"did you mean {near[0]}?" if near else f"choose one of {choice}"
 
 
 def missing_modules(factory: BackendFactory) -> tuple[str, ...]:

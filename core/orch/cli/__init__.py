@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run `orch` and return its exit code; `--version` alone imports nothing."""
+    _mend_streams()
     given = sys.argv[1:] if arguments is None else arguments
     if given == ["--version"]:
         from orch.version import __version__
@@ -14,10 +16,33 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.write(f"orch {__version__}\n")
         return 0
     import gc
+    import signal
+    from contextlib import suppress
 
+    with suppress(ValueError):  # in another thread than the main one the caller's own way stands
+        # What the first imports take is long enough to be told to end meanwhile.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     # A short-lived process makes millions of values and drops none: collecting them only costs.
     # Whatever goes on to talk to a target turns the collector on again, see orch.cli.connect.
     gc.disable()
-    from orch.cli.root import run
+    try:
+        from orch.cli.root import run
 
-    return run(given)
+        return run(given)
+    except BaseException as fault:
+        from orch.cli.faults import interrupt_of
+
+        if interrupt_of(fault) is None:
+            raise
+        sys.stderr.write("orch: interrupted; nothing was done\n")
+        return 130
+
+
+def _mend_streams() -> None:
+    """A closed stream swallows what it gets; a letter that one can't show becomes a code."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")

@@ -44,8 +44,9 @@ class Failures:
         kind, _, service = event.id.partition("/")
         if kind not in ("service", "job") or not isinstance(self._backend, SupportsLogs):
             return []
-        replica = event.data.get("replica")
-        query = LogQuery((service,), (str(replica),) if replica else (), tail=_TAIL)
+        failed = event.data.get("replicas", ())
+        replicas = tuple(map(str, failed)) if isinstance(failed, tuple) else ()
+        query = LogQuery((service,), replicas, tail=_TAIL)
         try:
             lines = list(islice(self._backend.logs(self._instance, query), _MOST))
         except (OrchError, OSError, RuntimeError):

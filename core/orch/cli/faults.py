@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
@@ -48,6 +49,7 @@ def _worth_a_traceback(fault: BaseException) -> bool:
 
 def _tell(fault: BaseException, out: Out) -> int:
     code = exits.FAULT
+    fault = interrupt_of(fault) or fault
     match fault:
         case Exit():
             code = fault.code
@@ -65,12 +67,30 @@ def _tell(fault: BaseException, out: Out) -> int:
         case KeyboardInterrupt() | click.Abort():
             out.say("orch: interrupted; nothing more was done")
             code = exits.INTERRUPTED
+        case FileNotFoundError() if not _has_folder():
+            out.say("orch: the folder that you are in is no longer there; go to another one")
+            code = exits.USAGE
         case OSError() if fault.filename is not None:
             out.say(f"orch: {fault.filename}: {fault.strerror}")
             code = exits.USAGE
         case _:
             _tell_unexpected(fault, out)
     return code
+
+
+def interrupt_of(fault: BaseException | None) -> KeyboardInterrupt | None:
+    """The interrupt behind a fault: one that cuts into making a class comes out as another."""
+    while fault is not None and not isinstance(fault, KeyboardInterrupt):
+        fault = fault.__cause__
+    return fault
+
+
+def _has_folder() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109  (pathlib is a slow import)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def tell_fault(fault: OrchError, out: Out) -> None:

@@ -12,6 +12,7 @@ from orch.cli.choices import RolloutChoice, SpecChoice, TargetChoice
 from orch.cli.command import option
 from orch.cli.complete import complete_backends, complete_targets
 from orch.cli.render.out import FORMS
+from orch.errors import UsageFault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -291,26 +292,23 @@ def level_options(function: Function) -> Function:
     """Which losses are borne: `level` becomes a Level's value."""
 
     @wraps(function)
-    def bundled(level: str, **rest: Any) -> Any:
+    def bundled(strict: bool, loose: bool, **rest: Any) -> Any:
+        if strict and loose:
+            raise UsageFault(
+                "--strict refuses any loss and --loose refuses none", mend="leave one of them out"
+            )
+        level = "strict" if strict else "loose" if loose else "default"
         return function(level=level, **rest)
 
     return _with(
         bundled,
-        option(
-            "--strict",
-            "level",
-            flag_value="strict",
-            heading="Fidelity",
-            help="Refuse any loss (exit code 4).",
-        ),
+        option("--strict", is_flag=True, heading="Fidelity", help="Refuse any loss (exit code 4)."),
         option(
             "--loose",
-            "level",
-            flag_value="loose",
+            is_flag=True,
             heading="Fidelity",
             help="Only report losses, also those of data and security.",
         ),
-        option("--default-level", "level", flag_value="default", default="default", hidden=True),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from orch.errors import Refused
+from orch.errors import Refused, Unreachable
 from orch.types import Ledger
 
 if TYPE_CHECKING:
@@ -15,13 +15,16 @@ if TYPE_CHECKING:
     from orch.backend.contract import Backend
     from orch.cli.connect import Connection
     from orch.load.source import Loaded
-    from orch.types import LedgerEntry
+    from orch.types import Diagnostic, LedgerEntry
 
 
 def planned(
     connection: Connection, level: str, *, only: Sequence[str] = (), prune: bool = True
 ) -> Planned:
-    """Plan the loaded spec. Raises Refused with the place of each field that can't be held."""
+    """Plan the loaded spec.
+
+    Raises Refused with the place of each field that can't be held; Unreachable.
+    """
     from orch.compile.levels import Level
 
     loaded = connection.spec
@@ -30,15 +33,17 @@ def planned(
         return connection.session.plan(
             loaded.app, level=Level(level), only=tuple(only), prune=prune
         )
-    except Refused as refusal:
+    except (Refused, Unreachable) as refusal:
         if refusal.diagnostics:
-            raise _placed(refusal, loaded) from None
+            raise _placed(refusal.diagnostics, loaded) from None
+        if isinstance(refusal, Unreachable):
+            raise
         refuse_with_places(connection.backend, loaded, level)
         raise
 
 
-def _placed(refusal: Refused, loaded: Loaded) -> Refused:
-    """The same refusal, with file:line:column of each field that it speaks of."""
+def _placed(reasons: Sequence[Diagnostic], loaded: Loaded) -> Refused | Unreachable:
+    """A refusal for the same reasons, with file:line:column of each field that it speaks of."""
     from orch.apply.problems import refused_for
 
     return refused_for(
@@ -46,7 +51,7 @@ def _placed(refusal: Refused, loaded: Loaded) -> Refused:
             replace(told, place=loaded.locate(told.path))
             if told.path and not told.place.line
             else told
-            for told in refusal.diagnostics
+            for told in reasons
         ]
     )
 

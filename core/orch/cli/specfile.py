@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orch.errors import InvalidSpec, UsageFault
+from orch.errors import InvalidSpec
 from orch.load.defaults import default_files
 
 if TYPE_CHECKING:
@@ -76,17 +76,12 @@ def _readers() -> Mapping[str, Reader]:
 
 def _variables(choice: SpecChoice) -> dict[str, str]:
     from orch.load.dotenv import read_variables
+    from orch.load.files import read_text
 
     outer = dict(os.environ)
     variables: dict[str, str] = {}
     for path in choice.env_files:
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as fault:
-            raise UsageFault(
-                f"the file of variables can't be read: {fault}", place=str(path)
-            ) from None
-        read = read_variables(text, str(path), {**variables, **outer})
+        read = read_variables(read_text(path), str(path), {**variables, **outer})
         if read.diagnostics:
             raise InvalidSpec(read.diagnostics)
         variables.update(read.values)

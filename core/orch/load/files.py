@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import select
 import sys
 from functools import cache
 from itertools import pairwise
@@ -18,6 +20,9 @@ from orch.types import Diagnostic, Place
 MAX_BYTES = 32 << 20
 """The largest file that is read: 30,000 services of 50 settings each need about as much."""
 STDIN = Path("-")
+PIPE_SECONDS = 5
+"""How long a pipe is waited for to which nobody writes."""
+_STREAMS = frozenset(map(Path, ("/dev", "/dev/fd", "/proc/self/fd")))
 _ALIASES = yaml_rs.AliasLimits(max_total_replayed_events=1_000_000, max_replay_stack_depth=64)
 _AT = re.compile(r"YAML parse error at line (\d+), column (\d+)")
 # Where yaml_rs departs from the core schema of YAML 1.2: it takes `1_0`, `0b1`, `0X1` and `-0x1`
@@ -52,8 +57,31 @@ def _stdin() -> bytes:
     return sys.stdin.buffer.read(MAX_BYTES + 1)
 
 
+@cache
+def _pipe(path: Path) -> bytes:
+    """What is written to a pipe, to its end. Raises UsageFault when nobody writes to it."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    with open(handle, "rb") as pipe:  # noqa: PTH123  (a path can't be opened without waiting)
+        first: bytes | None = None
+        if not select.select([pipe], [], [], PIPE_SECONDS)[0]:
+            first = pipe.read(1)  # None as long as a writer is there and takes its time
+            if first == b"":
+                raise UsageFault(
+                    f"this is a pipe, and nobody has written to it for {PIPE_SECONDS} s",
+                    place=shown(path),
+                    mend="start what writes to it, or name a file",
+                )
+        os.set_blocking(handle, True)
+        return (first or b"") + pipe.read(MAX_BYTES + 1)
+
+
+def folder_of(path: Path) -> Path:
+    """The folder that relative paths in a file start from: for a stream, the working directory."""
+    return Path() if path == STDIN or path.parent in _STREAMS else path.parent
+
+
 def read_text(path: Path) -> str:
-    """The text of a file; `-` is standard input, which is read once and kept.
+    """The text of a file; `-` is standard input, which is read once and kept, as a pipe is.
 
     Raises UsageFault when it is missing, unreadable, too large or not text.
     """
@@ -79,6 +107,8 @@ def _not_text(name: str, line: int, fault: str) -> UsageFault:
 def _read(path: Path) -> bytes:
     name = shown(path)
     try:
+        if path.is_fifo():
+            return _pipe(path)
         if path.is_file():
             _check_size(path.stat().st_size, name)
         with path.open("rb") as file:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orch.frozen import EMPTY
-from orch.load.files import STDIN, shown
+from orch.load.files import folder_of, shown
 from orch.types import Place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from orch.load.merge import Merged
     from orch.load.positions import Positions
@@ -76,11 +76,9 @@ class Origins:
 
     def folder(self, path: FieldPath) -> Path:
         """The folder of the file that says this, from which its relative paths start."""
-        from pathlib import Path
-
         layer, source = self._source(path)
         if layer.text or not layer.places:
-            return Path() if layer.path == STDIN else layer.path.parent
+            return folder_of(layer.path)
         return Path(layer.place(source).file or layer.path).parent
 
     def _source(self, path: FieldPath) -> tuple[Layer, FieldPath]:

@@ -77,6 +77,7 @@ class Positions:
     def __init__(self, text: str, name: str) -> None:
         self.name = name
         self._root = _compose(text)
+        self._keys: dict[int, dict[Key, tuple[Node, Node]]] = {}
 
     def key(self, path: FieldPath) -> Place:
         """The place of a mapping's key or a list's item, or of the nearest part around it."""
@@ -101,11 +102,26 @@ class Positions:
     def _descend(self, path: FieldPath) -> tuple[Node | None, Node | None, int]:
         key, node = None, self._root
         for depth, step in enumerate(path):
-            found = _child(node, step)
+            found = self._child(node, step)
             if found is None:
                 return key, node, depth
             key, node = found
         return key, node, len(path)
+
+    def _child(self, node: Node | None, step: Key) -> tuple[Node, Node] | None:
+        if isinstance(node, SequenceNode):
+            if isinstance(step, int) and 0 <= step < len(node.value):
+                return node.value[step], node.value[step]
+            return None
+        if not isinstance(node, MappingNode):
+            return None
+        keyed = self._keys.get(id(node))
+        if keyed is None:
+            keyed = self._keys[id(node)] = _keyed(node)
+        if (found := keyed.get(step)) is not None:
+            return found
+        below = (self._child(source, step) for source in _below(node))
+        return next((found for found in below if found), None)
 
 
 def _compose(text: str) -> Node | None:
@@ -115,21 +131,15 @@ def _compose(text: str) -> Node | None:
         return None
 
 
-def _child(node: Node | None, step: Key) -> tuple[Node, Node] | None:
-    if isinstance(node, SequenceNode):
-        if isinstance(step, int) and 0 <= step < len(node.value):
-            return node.value[step], node.value[step]
-        return None
-    if not isinstance(node, MappingNode):
-        return None
+def _keyed(node: MappingNode) -> dict[Key, tuple[Node, Node]]:
+    """Key and value by the key's text, and by what it stands for where that is no text."""
+    found: dict[Key, tuple[Node, Node]] = {}
     for key, value in node.value:
-        if isinstance(key, ScalarNode) and _same_key(key, step):
-            return key, value
-    return next((found for below in _below(node) if (found := _child(below, step))), None)
-
-
-def _same_key(key: ScalarNode, step: Key) -> bool:
-    return bool(key.value == step) or (not isinstance(step, str) and _scalar(key) == step)
+        if isinstance(key, ScalarNode):
+            found.setdefault(key.value, (key, value))
+            with suppress(ValueError):
+                found.setdefault(_scalar(key), (key, value))
+    return found
 
 
 def _below(node: MappingNode) -> Iterator[Node]:

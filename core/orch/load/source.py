@@ -20,7 +20,7 @@ from orch.load.document import (
     validated,
 )
 from orch.load.dotenv import read_variables
-from orch.load.files import STDIN, parse, read_text, shown
+from orch.load.files import folder_of, parse, read_text, shown
 from orch.load.fill import fill_files
 from orch.load.hints import nearest
 from orch.load.interpolate import escape, expand, interpolate
@@ -245,11 +245,6 @@ class _Naming(_Loading):
         if not isinstance(reader, SupportsName):
             return super()._read(reader, files, variables)
         return Layer(files[0]), {"name": reader.name_of(files, variables)}
-
-
-def folder_of(file: Path) -> Path:
-    """The folder from which a file's relative paths start."""
-    return Path() if file == STDIN else file.parent
 
 
 def _part(file: Path) -> Part:

@@ -67,7 +67,7 @@ def make_plan(
         Plan(
             instance,
             backend_name,
-            in_order(free_first(actions, capabilities)),
+            in_order(free_first(actions, capabilities, snapshot.crowded)),
             document,
             base + 1,
             "",

@@ -30,7 +30,7 @@ def predict(
         resource.id: _predicted(resource, snapshot, inventory.get(resource.id), merger)
         for resource in manifest.resources
     }
-    return Snapshot(snapshot.instance, objects, snapshot.problems, snapshot.facts)
+    return replace(snapshot, objects=objects)
 
 
 def _predicted(

@@ -73,6 +73,7 @@ VALUES: Mapping[str, tuple[Any, ...]] = {
     "security_opt": (["no-new-privileges:true"], ["seccomp=unconfined"]),
     "stop_signal": ("SIGINT", "SIGQUIT"),
     "ipc": ("host", "private"),
+    "endpoint_mode": ("dnsrr", "vip"),
 }
 KEYS: Mapping[str, tuple[str, str]] = {
     "Application.jobs": ("gamma", "delta"),

@@ -61,6 +61,12 @@ class Cgroups:
                 with suppress(OSError):
                     empty.rmdir()
 
+    def kills(self, handle: str) -> str:
+        """The file that counts what the kernel killed for lack of memory; empty without one."""
+        folder = self._folders(handle).get("memory")
+        name = "memory.events" if self._v2 else "memory.oom_control"
+        return str(folder / name) if folder else ""
+
     def usage(self, handle: str) -> Usage | None:
         """What the task used, None when it has no groups."""
         folders = self._folders(handle)

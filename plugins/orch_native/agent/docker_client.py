@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import struct
 import threading
@@ -48,7 +49,8 @@ class Engine:
     def _connect(self) -> APIClient:
         import docker
 
-        settings = {"base_url": self._host} if self._host else docker.utils.kwargs_from_env()
+        chosen = {"DOCKER_HOST": self._host} if self._host else {}
+        settings = docker.utils.kwargs_from_env(environment={**os.environ, **chosen})
         host = settings.get("base_url") or USUAL
         _knock(host)
         try:
@@ -189,7 +191,7 @@ class Engine:
         if since:
             query["since"] = f"{since:.9f}"
         found = self.inspect(name)
-        if found is None:
+        if found is None or found["HostConfig"]["LogConfig"]["Type"] == "none":
             return
         from docker import types
 
@@ -236,6 +238,12 @@ class Engine:
             found = api.networks(names=[name])
         return next((n for n in found if n["Name"] == name), None)
 
+    def network_users(self, name: str) -> dict[str, str]:
+        """Ids and names of the containers that are in a network."""
+        with self._translated() as api:
+            found = api.inspect_network(name)["Containers"] or {}
+        return {id: str(user["Name"]) for id, user in found.items()}
+
     def create_network(self, name: str, body: Mapping[str, Any]) -> None:
         """Make a network from the API's own body."""
         self._post("/networks/create", {"Name": name, "CheckDuplicate": True, **body})
@@ -268,6 +276,12 @@ class Engine:
         """Make a volume."""
         with self._translated() as api:
             api.create_volume(name, driver, **settings)
+
+    def users_of_volume(self, name: str) -> list[dict[str, Any]]:
+        """Containers that mount a volume, running or not."""
+        with self._translated() as api:
+            found = api.containers(all=True, filters={"volume": name})
+            return cast("list[dict[str, Any]]", found)
 
     def remove_volume(self, name: str) -> None:
         """Remove a volume. Raises Taken when it is in use."""

@@ -13,8 +13,16 @@ from orch_native.agent.docker_body import container_body, endpoint, network_body
 from orch_native.agent.docker_client import Engine, Taken
 from orch_native.agent.docker_exec import DockerSession
 from orch_native.agent.docker_facts import EngineFacts
-from orch_native.agent.docker_refusals import refusals
-from orch_native.agent.driver import Exit, Printed, Running, StartFault, Unreached, Usage
+from orch_native.agent.docker_refusals import pull_mend, refusals
+from orch_native.agent.driver import (
+    OUT_OF_MEMORY,
+    Exit,
+    Printed,
+    Running,
+    StartFault,
+    Unreached,
+    Usage,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,6 +42,7 @@ AGAIN_SECONDS = 1.0
 PRINTED_BYTES = 4096
 HUB = ("docker.io", "index.docker.io", "registry-1.docker.io")
 STREAMS = {1: "stdout", 2: "stderr"}
+ENDED = ("exited", "removing", "dead")
 FEATURES = frozenset(
     {"exec", "logs", "stats", "tty", "images", "networks", "volumes", "mounts", "users", "hostname"}
     | {"limits-memory", "limits-cpu", "limits-pids", "hosts-file"}
@@ -95,7 +104,8 @@ class DockerDriver:
         try:
             self._engine.pull(image.full, platform, login)
         except StartFault as fault:
-            raise StartFault(f"the image {image} can't be pulled: {fault}") from None
+            mend = pull_mend(str(fault), image.registry, login[0] if login else "")
+            raise StartFault(f"the image {image} can't be pulled: {fault}{mend}") from None
 
     def prepare(self, pod: Pod) -> None:
         for name, known in pod.allocation.volumes.items():
@@ -133,10 +143,24 @@ class DockerDriver:
             raise StartFault(
                 f"a network {name} is there already and is not ours; set external: true to use it"
             )
-        changed = labels.get("orch.settings") != body["Labels"]["orch.settings"]
-        if found is not None and (not changed or not self._engine.remove_network(name)):
-            return
+        if found is not None:
+            if labels.get("orch.settings") == body["Labels"]["orch.settings"]:
+                return
+            if not self._engine.remove_network(name):
+                self._check_users(name)
+                return
         self._engine.create_network(name, body)
+
+    def _check_users(self, name: str) -> None:
+        """The server lets none of ours hold back a change; containers of others may."""
+        ours = {found["Id"] for found in self._engine.containers(f"{AGENT}={self._agent}")}
+        users = self._engine.network_users(name)
+        others = sorted(user for id, user in users.items() if id not in ours)
+        if others or not users:
+            raise StartFault(
+                f"the network {name} can't be changed: {', '.join(others) or 'something'} uses it;"
+                " end that, or name another network"
+            )
 
     def _owner(self, pod: Pod) -> dict[str, str]:
         return {
@@ -231,7 +255,7 @@ class DockerDriver:
         attempt, state = int(found["Config"]["Labels"][ATTEMPT]), found["State"]
         if state["Status"] == "created":
             return None
-        if state["Status"] in ("exited", "dead"):
+        if state["Status"] in ENDED:
             return Exit(attempt, state["ExitCode"], _seconds(state["FinishedAt"]), _fault(state))
         return Running(attempt, _seconds(state["StartedAt"]))
 
@@ -385,12 +409,20 @@ class DockerDriver:
         found = self._engine.volume(name)
         if not found or OURS not in (found.get("Labels") or {}):
             return
+        others = []
+        for user in self._engine.users_of_volume(name):
+            # One of ours that has ended is about to go, and must not hold it up.
+            if user["Labels"].get(AGENT) == self._agent and user["State"] in ENDED:
+                self._engine.remove(user["Id"])
+            else:
+                others.append(user["Names"][0].lstrip("/"))
         try:
             self._engine.remove_volume(name)
         except Taken as fault:
-            raise Refused(
-                str(fault), place=f"volume {name}", mend="stop what uses it first"
-            ) from fault
+            names = " ".join(sorted(others))
+            told = f"it is in use by {', '.join(sorted(others))}" if others else str(fault)
+            mend = f"docker rm --force {names}" if others else "stop what uses it"
+            raise Refused(told, place=f"volume {name}", mend=mend) from None
 
     def remove_network(self, name: str) -> None:
         with self._networks:
@@ -407,7 +439,7 @@ class DockerDriver:
 
 def _fault(state: Mapping[str, Any]) -> str:
     if state.get("OOMKilled"):
-        return "killed: it needed more memory than its limit"
+        return OUT_OF_MEMORY
     return str(state.get("Error") or "")
 
 

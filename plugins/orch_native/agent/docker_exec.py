@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import signal
 import socket
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
 
 HEADER = struct.Struct(">BxxxL")
 END_SECONDS = 5.0
+NOT_FOUND = 127
+NOT_THERE = re.compile(
+    rb'OCI runtime exec failed: .*exec: "([^"]*)": '
+    rb"((?:stat [^:]*: )?(?:executable file not found|no such file or directory)[^:]*)"
+)
 
 
 class DockerSession:
@@ -27,6 +33,7 @@ class DockerSession:
 
     def __init__(self, engine: Engine, id: str, *, tty: bool) -> None:
         self._engine, self._id, self._tty = engine, id, tty
+        self._absent = False
         self._wrapped: Any = engine.exec_socket(id, tty=tty)
         self._socket: socket.socket = getattr(self._wrapped, "_sock", self._wrapped)
 
@@ -46,15 +53,23 @@ class DockerSession:
         rest = b""
         while data := self._read(deadline):
             if self._tty:
-                yield 1, data
+                yield 1, self._told(data)
                 continue
             rest += data
             while len(rest) >= HEADER.size:
                 stream, size = HEADER.unpack(rest[: HEADER.size])
                 if len(rest) < HEADER.size + size:
                     break
-                yield stream, rest[HEADER.size : HEADER.size + size]
+                yield stream, self._told(rest[HEADER.size : HEADER.size + size])
                 rest = rest[HEADER.size + size :]
+
+    def _told(self, data: bytes) -> bytes:
+        """What was printed; the engine's own words on a program that is not there as a shell's."""
+        found = NOT_THERE.match(data)
+        if found is None:
+            return data
+        self._absent = True
+        return b"%s: %s; run what the image holds\n" % found.groups()
 
     def _read(self, deadline: float | None) -> bytes:
         if deadline is not None:
@@ -73,7 +88,7 @@ class DockerSession:
             if time.monotonic() > deadline:
                 return 0
             time.sleep(0.02)
-        return int(state["ExitCode"] or 0)
+        return NOT_FOUND if self._absent else int(state["ExitCode"] or 0)
 
     def kill(self) -> None:
         """Kill the command; the engine has no call for it, the host's root can."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orch.frozen import EMPTY
@@ -20,6 +22,7 @@ GOOD_SECONDS = 5.0
 BAD_SECONDS = 0.5
 """How long one that did not is taken to be away: whoever has just started it must not wait."""
 PATIENCE = 2.0
+GPUS = Path("/proc/driver/nvidia/gpus")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +90,31 @@ class EngineFacts:
             answer.set_exception(fault)
         else:
             number = str(version.get("Version", ""))
-            facts = DriverFacts(self._name, available=True, version=number, features=self._features)
+            facts = DriverFacts(
+                self._name,
+                available=True,
+                version=number,
+                features=self._features,
+                labels=dict(label.partition("=")[::2] for label in info.get("Labels") or ()),
+                devices=_devices(info),
+            )
             answer.set_result(Sight(facts, info, version))
 
     def _away(self, reason: str) -> Sight:
         return Sight(DriverFacts(self._name, available=False, reason=reason))
+
+
+def _devices(info: Mapping[str, Any]) -> dict[str, int]:
+    """What the engine advertises by `node-generic-resources`, and the GPUs of this host."""
+    found: Counter[str] = Counter()
+    for resource in info.get("GenericResources") or ():
+        if counted := resource.get("DiscreteResourceSpec"):
+            found[counted["Kind"]] += counted["Value"]
+        elif named := resource.get("NamedResourceSpec"):
+            found[named["Kind"]] += 1
+    if "nvidia" in info.get("Runtimes", {}):
+        found["gpu"] += sum(1 for _ in GPUS.glob("*"))
+    return dict(found)
 
 
 def _is_done(asked: Future[Sight], patience: float) -> bool:

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from orch.spec.application import Service
+from orch_native.agent.pod import ports_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -17,6 +18,21 @@ Refusal = tuple[str, str]
 QUOTA_DRIVERS = frozenset({"btrfs", "zfs", "devicemapper", "windowsfilter"})
 SUBPATH_ENGINE = 26
 CDI_ENGINE = 25
+_UNKNOWN = ("manifest unknown", "not found", "name unknown")
+_CLOSED = ("unauthorized", "no basic auth", "authentication required", "access denied", "forbidden")
+
+
+def pull_mend(fault: str, registry: str, user: str) -> str:
+    """What to do about a pull that failed, from the words of the engine and the registry."""
+    words = fault.lower()
+    if any(word in words for word in _UNKNOWN):
+        return f"; {registry} has no such image: check its name and tag"
+    if not any(word in words for word in _CLOSED):
+        return ""
+    if user:
+        return f"; {registry} does not let the user {user} in: correct registries.{registry}"
+    login = f"registries: {{{registry}: {{username: …, password: {{secret: …}}}}}}"
+    return f"; {registry} wants a login, or has no such image: write {login}"
 
 
 def refusals(
@@ -40,9 +56,9 @@ def refusals(
 def _service(spec: Service, info: Mapping[str, Any]) -> Iterator[Refusal]:
     if spec.deploy.resources:
         yield from _resources("deploy.resources.", spec.deploy.resources, info)
-    for number, port in enumerate(spec.ports):
+    for at, port in ports_of(spec):
         if port.protocol == "sctp" and port.published is not None and port.mode == "ingress":
-            yield f"ports[{number}].protocol", "sctp is not balanced; publish it with mode: host"
+            yield f"{at}.protocol", "sctp is not balanced; publish it with mode: host"
 
 
 def _container(
@@ -77,7 +93,8 @@ def _resources(at: str, resources: Resources, info: Mapping[str, Any]) -> Iterat
             yield f"{at}limits.ephemeral_storage", why
     for number, request in enumerate(reserved.devices if reserved else ()):
         runtimes = info.get("Runtimes", {})
-        if "gpu" in request.capabilities and "nvidia" not in runtimes:
+        named = request.driver == "cdi"
+        if "gpu" in request.capabilities and "nvidia" not in runtimes and not named:
             where = f"{at}reservations.devices[{number}]"
             yield (
                 where,

@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     from orch_native.messages import DriverFacts, ExecSession
 
 
+OUT_OF_MEMORY = "killed: it needed more memory than its limit; raise limits.memory"
+
+
 class StartFault(Exception):
     """A container could not be prepared or started; the text is for the user."""
 

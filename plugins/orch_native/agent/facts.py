@@ -40,6 +40,7 @@ def node_facts(
         },
         labels=dict(labels),
         drivers=facts,
+        devices={kind: n for driver in facts.values() for kind, n in driver.devices.items()},
         addresses=tuple(addresses()),
     )
 

@@ -110,7 +110,7 @@ class LocalAgent:
                 if id not in named:
                     task.vanish()
             fresh = [a for id, a in named.items() if id not in self._tasks]
-            tasks = [task for task in map(self._take_up, fresh) if task]
+            tasks = [task for task in map(self._tried, fresh) if task]
             version = self._learn()
         if tasks:
             self._ways.make_way(version)
@@ -121,6 +121,15 @@ class LocalAgent:
                 if allocation.desired is Desired.STOP and id in self._tasks:
                     self._tasks[id].stop()
             self._end_orphans(named)
+
+    def _tried(self, allocation: Allocation) -> Task | None:
+        """Take one up; what goes wrong with it is told of it, and holds up no other."""
+        try:
+            return self._take_up(allocation)
+        except Exception as fault:  # noqa: BLE001  (told, and the rest goes on)
+            _log.exception("allocation %s can't be taken up", allocation.id)
+            self._refuse(allocation.id, f"the agent failed: {type(fault).__name__}")
+            return None
 
     def _take_up(self, allocation: Allocation) -> Task | None:
         try:

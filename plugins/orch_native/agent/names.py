@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from orch_native.agent.pod import Pod
 
 
+HOST = "host-gateway"
+"""How a spec calls the host itself; a process is on it."""
+
+
 class Names:
     """The services of each app that this node knows of, with their own stable addresses."""
 
@@ -68,7 +72,8 @@ class Names:
             known = sorted(self._aliases.get(app, {}).get(service, ()))
             names = [service, f"{service}.{pod.allocation.app}.internal", *known]
             lines.append(f"{self._address(pod, service)} {' '.join(names)}")
-        lines += [f"{address} {name}" for name, address in pod.spec.extra_hosts.items()]
+        for name, address in pod.spec.extra_hosts.items():
+            lines.append(f"{'127.0.0.1' if address == HOST else address} {name}")
         return "\n".join(lines) + "\n"
 
 

@@ -36,12 +36,6 @@ class Piece:
     probes: Probes | None = None
     resources: Resources | None = None
 
-    def target_of(self, port: int | str) -> int:
-        """The number of a port that is given by number or name; 0 when no port is named so."""
-        if isinstance(port, int):
-            return port
-        return next((p.target for p in self.ports if p.name == port), 0)
-
 
 @dataclass(frozen=True, slots=True)
 class MountedFile:
@@ -82,6 +76,12 @@ class Pod:
     def ports(self) -> tuple[Port, ...]:
         """Ports of all containers: they share one address."""
         return tuple(port for piece in (self.main, *self.sidecars) for port in piece.ports)
+
+    def target_of(self, port: int | str) -> int:
+        """The number of a port that is given by number or name; 0 when no port is named so."""
+        if isinstance(port, int):
+            return port
+        return next((p.target for p in self.ports if p.name == port), 0)
 
     @property
     def post_start(self) -> tuple[Hook, ...]:
@@ -192,6 +192,15 @@ def main_piece(spec: Service | Job, handle: str) -> Piece:
         return Piece(handle, "main", "", spec, (), None, spec.resources)
     resources = spec.deploy.resources or spec.resources
     return Piece(handle, "main", "", spec, spec.ports, spec.probes, resources)
+
+
+def ports_of(spec: Service) -> Iterator[tuple[str, Port]]:
+    """Ports of a service and of what runs beside it, with their field paths."""
+    for number, port in enumerate(spec.ports):
+        yield f"ports[{number}]", port
+    for name, sidecar in spec.sidecars.items():
+        for number, port in enumerate(sidecar.ports):
+            yield f"sidecars.{name}.ports[{number}]", port
 
 
 def handle_of(allocation: Allocation) -> str:

@@ -243,7 +243,7 @@ class Target:
 
     def _at(self, port: int | str) -> tuple[str, int]:
         address, ports = self._address
-        number = self.piece.target_of(port)
+        number = self._pod.target_of(port)
         if not number:
             raise ProbeFailed(f"no port is named {port}")
         if not address:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orch.spec.application import Service
-from orch_native.agent.pod import SECRETS_FOLDER
+from orch_native.agent.pod import SECRETS_FOLDER, ports_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from orch.spec.container import Container, Limits, PodFields
 
 Refusal = tuple[str, str]
-LOG_DRIVERS = frozenset({"json-file", "local"})
+LOG_DRIVERS = frozenset({"json-file", "local", "none"})
 USE_DOCKER = "; give it an image, so that the docker driver runs it"
 CAPABILITIES = [
     "CHOWN",
@@ -118,9 +118,11 @@ def refusals(spec: Service | Job, able: Abilities) -> Iterator[Refusal]:
     if isinstance(spec, Service):
         if spec.deploy.resources:
             yield from _resources("deploy.resources.", spec.deploy, able)
-        for number, port in enumerate(spec.ports):
+        for at, port in ports_of(spec):
             if port.protocol == "sctp":
-                yield f"ports[{number}].protocol", "the proxy carries tcp and udp, not sctp"
+                yield f"{at}.protocol", "the proxy carries tcp and udp, not sctp"
+        if not able.root:
+            yield from _hooks(spec)
 
 
 def _container(at: str, spec: Container, able: Abilities) -> Iterator[Refusal]:
@@ -134,7 +136,6 @@ def _container(at: str, spec: Container, able: Abilities) -> Iterator[Refusal]:
         "devices": spec.devices,
         "sysctls": spec.sysctls,
         "shm_size": spec.shm_size,
-        "platform": spec.platform,
     }
     for name, value in never.items():
         if value:
@@ -164,6 +165,13 @@ def _privileges(at: str, spec: Container, able: Abilities) -> Iterator[Refusal]:
         yield f"{at}user", f"only an agent of root can run as {spec.user}"
     if spec.group_add:
         yield f"{at}group_add", "only an agent of root can add groups"
+
+
+def _hooks(spec: Service) -> Iterator[Refusal]:
+    for name in ("post_start", "pre_stop"):
+        for number, hook in enumerate(getattr(spec, name)):
+            if hook.user is not None and hook.user.split(":")[0] not in _myself():
+                yield f"{name}[{number}].user", f"only an agent of root can run as {hook.user}"
 
 
 def _myself() -> tuple[str, ...]:

@@ -151,6 +151,7 @@ class ProcessDriver:
                 kind: self._files.folder(piece.handle, kind) for kind in ("configs", "secrets")
             },
             cgroups=self._cgroups.create(piece.handle, piece.resources),
+            kills=self._cgroups.kills(piece.handle),
             variables=self._variables(pod),
             hosts=self._hosts_file(pod, folder) if mounts else None,
             resolver=_resolver_file(pod, folder) if mounts else None,

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orch_native.agent.driver import Exit, Running, StartFault
+from orch_native.agent.driver import OUT_OF_MEMORY, Exit, Running, StartFault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +58,8 @@ def outcome(folder: Path) -> Running | Exit | None:
     for _ in range(2):
         end = read_json(folder / "exit.json")
         if end and end["attempt"] == run["attempt"]:
-            return Exit(end["attempt"], end["code"], end["time"], end["fault"])
+            fault = OUT_OF_MEMORY if end.get("short_of_memory") else end["fault"]
+            return Exit(end["attempt"], end["code"], end["time"], fault)
         if holder(folder) is not None:
             return Running(run["attempt"], run["time"])
     end_task(run)

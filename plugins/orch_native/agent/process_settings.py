@@ -39,6 +39,7 @@ class Place:
     files: Sequence[Placed]
     file_folders: Mapping[str, Path]
     cgroups: Sequence[str]
+    kills: str
     variables: Mapping[str, str]
     hosts: Path | None
     resolver: Path | None
@@ -65,13 +66,14 @@ def settings(pod: Pod, piece: Piece, attempt: int, place: Place) -> dict[str, An
         "ulimits": _ulimits(spec),
         "oom_score_adj": pod.spec.oom_score_adj,
         "cgroups": list(place.cgroups),
+        "kills": place.kills,
         "namespaces": _namespaces(pod, mounts=bool(mounts)),
         "mounts": mounts,
         "layers": str(place.folder / "layers"),
         "hostname": pod.spec.hostname,
         "domainname": pod.spec.domainname,
         "drop": dropped(spec) if place.root else [],
-        "no_new_privs": any(o.startswith("no-new-privileges") for o in spec.security_opt),
+        "no_new_privs": _gains_nothing(spec, root=place.root),
     }
 
 
@@ -118,6 +120,12 @@ def _number(name: str, what: str) -> int:
     if name.isdigit():
         return int(name)
     raise StartFault(f"this host has no {what} {name}; write a number")
+
+
+def _gains_nothing(spec: Container, *, root: bool) -> bool:
+    # Without root there is nothing to take away, but a setuid program must not give it back.
+    closed = any(option.startswith("no-new-privileges") for option in spec.security_opt)
+    return closed or (bool(spec.cap_drop) and not root)
 
 
 def dropped(spec: Container) -> list[int]:
@@ -231,7 +239,9 @@ def _ulimits(spec: Container) -> dict[str, tuple[int, int]]:
 
 
 def log_bounds(spec: Container) -> dict[str, int]:
-    """Size of a log file in bytes and how many are kept."""
+    """Size of a log file in bytes and how many are kept; no size where no output is wanted."""
+    if spec.logging and spec.logging.driver == "none":
+        return {"size": 0, "count": 0}
     options = spec.logging.options if spec.logging else {}
     try:
         size = int(Bytes.parse(options.get("max-size", "10m")))

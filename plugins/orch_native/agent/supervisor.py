@@ -20,13 +20,14 @@ import pty
 import resource
 import select
 import signal
+import struct
 import sys
 import time
 from typing import Any
 
 LOCKED_EXIT = 75
 LINE_BYTES = 16384
-TIOCSCTTY = 0x540E
+TIOCSCTTY, SIOCSIFFLAGS, IFF_UP = 0x540E, 0x8914, 1
 NAMESPACES = {
     "mnt": 0x00020000,
     "uts": 0x04000000,
@@ -175,6 +176,8 @@ def _isolate(config: dict[str, Any]) -> None:
     flags = sum(NAMESPACES[name] for name in config.get("namespaces", ()))
     if flags:
         _check(_libc.unshare(flags), "unshare")
+    if "net" in config.get("namespaces", ()):
+        _open_loopback()
     if "mnt" in config.get("namespaces", ()):
         _mounts(config["mounts"], config["layers"])
     if config.get("hostname"):
@@ -183,6 +186,13 @@ def _isolate(config: dict[str, Any]) -> None:
     if config.get("domainname"):
         name = config["domainname"].encode()
         _check(_libc.setdomainname(name, len(name)), "set the domain name")
+
+
+def _open_loopback() -> None:
+    import socket  # few need it, and every supervisor would carry it
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as line:
+        fcntl.ioctl(line, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP))
 
 
 def _bound(config: dict[str, Any]) -> None:
@@ -246,6 +256,8 @@ class Log:
         self.used = os.fstat(self.file).st_size
 
     def feed(self, stream: str, data: bytes) -> None:
+        if not self.size:
+            return
         now = time.time()
         began, rest = self._rest.pop(stream, (now, b""))
         *lines, tail = (rest + data).split(b"\n")
@@ -476,6 +488,15 @@ def _tell(line: str) -> None:
         return  # the agent is gone; the files tell the next one
 
 
+def _kills(path: str) -> int:
+    """How often the kernel has killed in a control group for lack of memory."""
+    try:
+        with open(path) as file:  # noqa: PTH123
+            return sum(int(line.split()[1]) for line in file if line.startswith("oom_kill "))
+    except (OSError, ValueError):
+        return 0
+
+
 def _supervise(folder: str) -> int:
     lock = os.open(f"{folder}/lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
@@ -489,7 +510,8 @@ def _supervise(folder: str) -> int:
     log = Log(f"{folder}/log", config["log"]["size"], config["log"]["count"])
     streams = Streams(tty=config["tty"], stdin=config["stdin"])
     pid, fault = _spawn(folder, config, streams)
-    attempt, command = config["attempt"], config["argv"][0]
+    attempt, command, counted = config["attempt"], config["argv"][0], config.get("kills", "")
+    before = _kills(counted)
     config.clear()  # values of secrets need not stay in memory
     _tell(f"started {pid}\n" if not fault else "failed\n")
     null = os.open(os.devnull, os.O_RDWR)
@@ -504,6 +526,7 @@ def _supervise(folder: str) -> int:
             "attempt": attempt,
             "code": code if code >= 0 else 128 - code,
             "fault": fault and f"can't start {command}: {fault}",
+            "short_of_memory": code != 0 and _kills(counted) > before,
             "time": time.time(),
         },
     )

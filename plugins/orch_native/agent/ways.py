@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch.spec.application import Service
 from orch_native.agent.facts import addresses as host_addresses
+from orch_native.agent.pod import ports_of
 from orch_native.agent.proxy.client import ProxyLine
 from orch_native.messages import Routing, State
 
@@ -155,12 +156,15 @@ class Ways:
 
     def _own_ports(self, task: Task, owners: dict[str, set[str]]) -> Iterator[dict[str, Any]]:
         """Ports of mode host of a process: the engine opens those of a container itself."""
-        if task.driver.name != "process" or task.record.state != State.RUNNING:
+        on_host = task.pod.spec.network_mode == "host"
+        if task.record.state != State.RUNNING or not (on_host or task.driver.name == "process"):
             return
         seen = task.observation()
         for port in task.pod.ports:
             if port.mode != "host" or port.published is None or not seen.address:
                 continue
+            if on_host and port.published == port.target:
+                continue  # it opened that one itself
             upstream = {"host": seen.address, "port": port.target}
             for host, optional in self._hosts(port.host_ip or "", port.published, port.protocol):
                 name = f"{port.protocol}/{host}/{port.published}"
@@ -202,10 +206,10 @@ class Ways:
         ours = self._published()
         return [
             (
-                f"ports[{number}].published",
+                f"{at}.published",
                 f"port {port.published} of this host is in use by another program{FREE_IT}",
             )
-            for number, port in enumerate(spec.ports)
+            for at, port in ports_of(spec)
             if port.published is not None
             and (port.published, port.protocol) not in ours
             and port.protocol in ("tcp", "udp")

@@ -12,7 +12,7 @@ from orch_native.server.model import App, Key
 from orch_native.server.policy import file_names, variable_secrets, volume_names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from orch_native.server.model import Alloc, ResourceRow, Template
     from orch_native.server.vault import Vault
@@ -58,6 +58,15 @@ def network_name(key: Key, body: Mapping[str, Any]) -> str:
     return str(given or "_".join((*key.app, key.name)))
 
 
+def aliases(world: World, row: ResourceRow) -> Iterator[ResourceRow]:
+    """The volumes or networks of other apps that are external there and mean this one."""
+    true_name = volume_name if row.key.kind == "volume" else network_name
+    for other in world.resources.values():
+        theirs = other.key.kind == row.key.kind and other is not row and other.body.get("external")
+        if theirs and true_name(other.key, other.body) == true_name(row.key, row.body):
+            yield other
+
+
 # -- what a template is pinned to ----------------------------------------------------------
 
 
@@ -82,14 +91,19 @@ def _owner(world: World, key: Key) -> ResourceRow:
             place=str(key),
             mend=f"deploy the {key.kind} first, or remove what mounts it",
         )
-    if not row.body.get("external"):
-        return row
-    name = str(row.body.get("name") or key.name)
+    return external_owner(world, key, row.body) if row.body.get("external") else row
+
+
+def external_owner(world: World, key: Key, body: Mapping[str, Any]) -> ResourceRow:
+    """The config or secret of another app that an external one means. Raises UsageFault."""
+    name = str(body.get("name") or key.name)
     owners = [
         other
         for other in world.resources.values()
         if other.key.kind == key.kind
+        and other.key.app != key.app
         and other.key.app.namespace == key.app.namespace
+        and not other.deleting
         and not other.body.get("external")
         and name in (other.key.name, other.body.get("name"))
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -22,6 +22,14 @@ class Wanted:
     kind: str
     name: str
     body: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Bodies that are asked about together; `leaving` are ids of what may go for them."""
+
+    units: list[Wanted]
+    leaving: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from orch_native.server.requests import begin_run
 from orch_native.server.scheduler import demand_of, place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from orch_native.messages import Observation
     from orch_native.server.model import Change, ResourceRow, Step
@@ -121,13 +121,12 @@ class Decisions:
             self.world.tell(row.key.app, "warning", row.key.id, placement.message, self.now)
         return replace(alloc, reason=placement.message)
 
-    def place_waiting(self) -> None:
+    def place(self, id_: str) -> None:
         """Try again for what no node had room for."""
-        for alloc in tuple(self.world.allocs.values()):
-            if not alloc.node and alloc.leaving is None:
-                placed = self._placed(alloc)
-                if placed != alloc:
-                    self.world.set_wanted(placed)
+        alloc = self.world.allocs[id_]
+        placed = self._placed(alloc)
+        if placed != alloc:
+            self.world.set_wanted(placed)
 
     def _leave(self, change: Leave) -> None:
         alloc = self.world.allocs[change.id]
@@ -174,15 +173,13 @@ class Decisions:
 
     # -- what was seen ---------------------------------------------------------------------
 
-    def observe(self, observations: Sequence[Observation]) -> None:
-        """Take over what an agent saw; what was not asked for is let be."""
-        for seen in observations:
-            alloc = self.world.allocs.get(seen.id)
-            if alloc is not None:
-                after = self._after(alloc, seen)
-                if after != alloc:
-                    self.world.set_observed(after)
-                    self._tell_of(alloc, after)
+    def observe(self, seen: Observation) -> None:
+        """Take over what an agent saw of an allocation."""
+        alloc = self.world.allocs[seen.id]
+        after = self._after(alloc, seen)
+        if after != alloc:
+            self.world.set_observed(after)
+            self._tell_of(alloc, after)
 
     def _after(self, alloc: Alloc, seen: Observation) -> Alloc:
         ready = seen.ready and seen.state is State.RUNNING

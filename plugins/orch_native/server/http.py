@@ -20,7 +20,7 @@ from orch import errors
 from orch.version import __version__
 from orch_native.api import PROTOCOL, About, HeldLock, Problem, Put, Refusal, StoredResource
 from orch_native.server import records, sights
-from orch_native.server.bodies import Acquire, Kept, Named, Renew, StopServer, Token, Wanted
+from orch_native.server.bodies import Acquire, Asked, Kept, Named, Renew, StopServer, Token
 from orch_native.server.execution import serve_exec
 from orch_native.server.model import App, Key
 from orch_native.server.openapi import Operation, document
@@ -158,10 +158,9 @@ class Api:
         return _lines(rollout_stream(self.controller, key, timeout))
 
     async def refusals(self, request: Request) -> Response:
-        wanted = await parsed(request, Wanted)
-        key = Key(app_of(request), wanted.kind, wanted.name)
+        app, asked = app_of(request), await parsed(request, Asked)
         found = await asyncio.wrap_future(
-            self.controller.ask(lambda r: refusals(r.world, self.controller, key, wanted.body))
+            self.controller.ask(lambda r: refusals(r.world, self.controller, app, asked))
         )
         return JSONResponse([asdict(refusal) for refusal in found])
 
@@ -314,7 +313,7 @@ def operations(api: Api) -> tuple[Operation, ...]:
             _APP + "/refusals",
             "What can't be run now.",
             api.refusals,
-            Wanted,
+            Asked,
             list[Refusal],
         ),
         op(

@@ -215,6 +215,14 @@ def containers(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield from body.get("sidecars", {}).values()
 
 
+def ports_of(body: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Ports of a service and of what runs beside it, with their field paths."""
+    beside = body.get("sidecars", {}).items()
+    for at, part in (("", body), *((f"sidecars.{name}.", part) for name, part in beside)):
+        for number, port in enumerate(part.get("ports", ())):
+            yield f"{at}ports[{number}]", port
+
+
 def file_names(body: Mapping[str, Any], kind: str) -> set[str]:
     """Names of the `configs` or `secrets` that a unit mounts as files."""
     return {mount["source"] for part in containers(body) for mount in part.get(kind, ())}

@@ -22,22 +22,33 @@ if TYPE_CHECKING:
 _UNITS = frozenset({"service", "job"})
 
 
-def remove_unused(world: World, agent: Agent, now: float) -> None:
-    """Forget resources that have gone, and take their volumes and networks off the node.
+def unused(world: World) -> list[ResourceRow]:
+    """Resources that were asked to go and that nothing uses any more."""
+    return [row for row in world.resources.values() if row.deleting and _free(world, row)]
+
+
+def remove(world: World, row: ResourceRow, agent: Agent, now: float) -> None:
+    """Forget a resource, and take its volumes and networks off the node.
 
     Called after the commit that asked for it. The node comes first: a crash in between leaves a
     resource that is removed once more.
     """
-    for row in tuple(world.resources.values()):
-        if row.deleting and _free(world, row):
-            _take_off(world, row, agent)
-            world.drop_resource(row.uid)
-            world.tell(row.key.app, "applied", row.key.id, "removed", now)
-            if row.key.kind in _UNITS and not units_of(world, row.key.app):
-                _take_off_default_network(world, row.key.app, agent)
-    if world.shrunk:
-        world.shrunk = False
-        _collect(world)
+    _take_off(world, row, agent)
+    world.drop_resource(row.uid)
+    world.tell(row.key.app, "applied", row.key.id, "removed", now)
+    if row.key.kind in _UNITS and not units_of(world, row.key.app):
+        _take_off_default_network(world, row.key.app, agent)
+
+
+def collect(world: World) -> None:
+    """Drop contents that nothing holds or pins any more, and secret values of apps that are gone.
+
+    An app that is there keeps every version until its client says which ones releases name.
+    """
+    if not world.shrunk:
+        return
+    world.shrunk = False
+    _collect(world)
 
 
 def _free(world: World, row: ResourceRow) -> bool:
@@ -65,10 +76,6 @@ def _take_off_default_network(world: World, app: App, agent: Agent) -> None:
 
 
 def _collect(world: World) -> None:
-    """Drop contents that nothing holds or pins any more, and secret values of apps that are gone.
-
-    An app that is there keeps every version until its client says which ones releases name.
-    """
     pinned = {
         value
         for templates in world.templates.values()

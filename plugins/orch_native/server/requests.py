@@ -26,6 +26,7 @@ from orch_native.server.model import App, Deployment, Key, ResourceRow, Run, Run
 from orch_native.server.policy import (
     fingerprint,
     job_policy,
+    ports_of,
     service_policy,
     volume_names,
     without_extras,
@@ -313,8 +314,8 @@ class Requests:
             self.world.set_secret(key.app, key.name, version, sealed)
 
     def _check_ports(self, key: Key, body: Mapping[str, Any]) -> None:
-        for path, taken in taken_ports(self.world, key, body):
-            raise Refused(taken, place=f"{key}: {path}", mend="publish another port")
+        for path, taken, mend in taken_ports(self.world, key, body):
+            raise Refused(taken, place=f"{key}: {path}", mend=mend)
 
     def _tell(self, row: ResourceRow, kind: str, message: str) -> None:
         self.world.tell(row.key.app, kind, row.key.id, message, self.now)
@@ -390,22 +391,27 @@ def _expect(key: Key, row: ResourceRow | None, version: str | None) -> None:
         )
 
 
-def taken_ports(world: World, key: Key, body: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Published ports that another app's service has already: (field path, fault)."""
+def taken_ports(world: World, key: Key, body: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Published ports that another app's service has already: (field path, fault, mend)."""
     found = []
-    for place, port in enumerate(body.get("ports", ())):
+    for place, port in ports_of(body):
         wanted = (port.get("published"), port.get("protocol", "tcp"))
         if wanted[0] is None:
             continue
         for other in world.resources.values():
             if other.key.kind != "service" or other.key.app == key.app:
                 continue
-            for theirs in other.body.get("ports", ()):
+            for _, theirs in ports_of(other.body):
                 same = (theirs.get("published"), theirs.get("protocol", "tcp")) == wanted
                 if same and _overlap(port.get("host_ip", ""), theirs.get("host_ip", "")):
                     fault = f"port {wanted[0]}/{wanted[1]} is published by {other.key} already"
-                    found.append((f"ports[{place}].published", fault))
+                    found.append((f"{place}.published", fault, _free_port(other.key.app)))
     return found
+
+
+def _free_port(holder: App) -> str:
+    down = f"orch down --name {holder.name} --namespace {holder.namespace}"
+    return f"publish another port, or take its holder down with `{down}`"
 
 
 def _overlap(one: str, other: str) -> bool:

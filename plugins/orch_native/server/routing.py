@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from orch.errors import OrchError
 from orch_native.messages import Endpoint, Entry, Routing, State
 from orch_native.server.assignment import current_secret
+from orch_native.server.faults import Work, report
 from orch_native.server.model import Key
+from orch_native.server.policy import ports_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from orch_native.server.model import Alloc, ResourceRow
     from orch_native.server.vault import Vault
     from orch_native.server.world import World
 
+T = TypeVar("T")
+
+log = logging.getLogger("orch.native")
 _PRIVILEGED = (80, 443)
 _UNPRIVILEGED = (8080, 8443)
 _LIVE = frozenset({State.RUNNING, State.STOPPING})
@@ -34,9 +40,10 @@ def entry_ports() -> tuple[int, int]:
     )
 
 
-def routing_of(world: World, vault: Vault, version: int) -> Routing:
-    """The whole table as it is now."""
-    return Routing(version, _endpoints(world), (*_service_entries(world), *_routes(world, vault)))
+def routing_of(world: World, vault: Vault, version: int, now: float) -> Routing:
+    """The whole table as it is now; a resource that can't be read is left out and noted."""
+    entries = [*_service_entries(world, now), *_routes(world, vault, now)]
+    return Routing(version, _endpoints(world), tuple(entries))
 
 
 def _endpoints(world: World) -> dict[str, tuple[Endpoint, ...]]:
@@ -57,32 +64,49 @@ def _answers(alloc: Alloc) -> bool:
     return alloc.serving or alloc.leaving is not None
 
 
-def _service_entries(world: World) -> Iterator[Entry]:
+def _each(world: World, kind: str, read: Callable[[ResourceRow], T], now: float) -> Iterator[T]:
+    """Read every resource of a kind that stays."""
     for row in world.resources.values():
-        if row.key.kind == "service" and not row.deleting:
-            for port in row.body.get("ports", ()):
-                yield from _port_entries(row, port)
+        if row.key.kind == kind and not row.deleting:
+            try:
+                found = read(row)
+            except Exception as fault:  # noqa: BLE001  (reported)
+                if world.faults.held_until(row, Work.ROUTED) <= now:
+                    report(log, f"{row.key} can't be routed", fault)
+                    world.faults.note(row, Work.ROUTED, fault, now)
+            else:
+                world.faults.clear(row.uid, Work.ROUTED)
+                yield found
+
+
+def _service_entries(world: World, now: float) -> Iterator[Entry]:
+    for entries in _each(world, "service", _entries_of, now):
+        yield from entries
+
+
+def _entries_of(row: ResourceRow) -> list[Entry]:
+    return [entry for _, port in ports_of(row.body) for entry in _port_entries(row, port)]
 
 
 def _port_entries(row: ResourceRow, port: Mapping[str, Any]) -> Iterator[Entry]:
     target, protocol = port["target"], port.get("protocol", "tcp")
     yield Entry(str(row.key), target, protocol)
-    if port.get("published") and port.get("mode", "ingress") == "ingress":
+    # On the host's own network it opens a port of that number itself.
+    opened = row.body.get("network_mode") == "host" and port.get("published") == target
+    if port.get("published") and port.get("mode", "ingress") == "ingress" and not opened:
         host_ip = port.get("host_ip", "")
         yield Entry(str(row.key), target, protocol, port["published"], host_ip)
 
 
-def _routes(world: World, vault: Vault) -> Iterator[Entry]:
+def _routes(world: World, vault: Vault, now: float) -> Iterator[Entry]:
     """One entry for plain HTTP and one for TLS, each with all its routes."""
     plain: list[Mapping[str, Any]] = []
     encrypted: list[Mapping[str, Any]] = []
-    for row in world.resources.values():
-        if row.key.kind != "route" or row.deleting:
-            continue
-        route = _route(world, row)
+    found = _each(world, "route", lambda row: (row, _route(world, row)), now)
+    for row, route in found:
+        tls = row.body.get("tls")
         if route is None:
             continue
-        tls = row.body.get("tls")
         if not tls:
             plain.append(route)
         elif pair := _certificate(world, vault, row, tls):
@@ -113,8 +137,8 @@ def _route(world: World, row: ResourceRow) -> dict[str, Any] | None:
 def _target(service: ResourceRow, port: int | str) -> int | None:
     if isinstance(port, int):
         return port
-    ports = service.body.get("ports", ())
-    return next((int(p["target"]) for p in ports if p.get("name") == port), None)
+    ports = ports_of(service.body)
+    return next((int(p["target"]) for _, p in ports if p.get("name") == port), None)
 
 
 def _certificate(

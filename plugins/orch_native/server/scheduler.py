@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 from orch.frozen import EMPTY
 from orch.spec.constraint import ConstraintFault, parse_constraint
 from orch.spec.units import Bytes, Cpus
+from orch_native.server.policy import ports_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from orch_native.messages import NodeFacts
 
+GPU = "gpu"
 _ANY_ADDRESS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104  (compared with, not bound)
 
 
@@ -117,11 +119,12 @@ def driver_of(body: Mapping[str, Any]) -> str:
 
 
 def _devices(asked: Mapping[str, Any]) -> dict[str, int]:
+    """What can be counted: GPUs, and what the node advertises. The engine judges the rest."""
     counts: dict[str, int] = {**asked.get("generic", {})}
     for device in asked.get("devices", ()):
-        kind = "gpu" if "gpu" in device.get("capabilities", ("gpu",)) else "device"
-        count = len(device.get("device_ids", ())) or device.get("count", 1)
-        counts[kind] = counts.get(kind, 0) + (1 if count == "all" else count)
+        if "gpu" in device.get("capabilities", (GPU,)) and device.get("driver") != "cdi":
+            count = len(device.get("device_ids", ())) or device.get("count", 1)
+            counts[GPU] = counts.get(GPU, 0) + (1 if count == "all" else count)
     return counts
 
 
@@ -129,12 +132,12 @@ def _host_ports(body: Mapping[str, Any]) -> tuple[HostPort, ...]:
     """Ports of mode host; on the host's own network every port is one."""
     on_host = body.get("network_mode") == "host"
     found = []
-    for port in body.get("ports", ()):
+    for _, port in ports_of(body):
         protocol, address = port.get("protocol", "tcp"), port.get("host_ip", "")
-        if on_host:
-            found.append(HostPort(port["target"], protocol, address))
-        elif port.get("mode") == "host" and port.get("published"):
-            found.append(HostPort(port["published"], protocol, address))
+        taken = {port["target"]} if on_host else set()
+        if port.get("mode") == "host" and port.get("published"):
+            taken.add(port["published"])
+        found += [HostPort(number, protocol, address) for number in sorted(taken)]
     return tuple(found)
 
 
@@ -261,9 +264,11 @@ def constraint_fault(text: str, facts: NodeFacts) -> str:
 
 def node_attribute(facts: NodeFacts, name: str) -> str:
     """What a node has under a name such as `node.labels.tier`, empty for nothing."""
-    for family in ("node.labels.", "engine.labels."):
+    docker = facts.drivers.get("docker")
+    families = {"node.labels.": facts.labels, "engine.labels.": docker.labels if docker else EMPTY}
+    for family, labels in families.items():
         if name.startswith(family):
-            return facts.labels.get(name.removeprefix(family), "")
+            return labels.get(name.removeprefix(family), "")
     short = name.removeprefix("node.").removeprefix("platform.").removeprefix("attributes.")
     if short in {"hostname", "id"}:
         return facts.name

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from pydantic import ValidationError
+
+from orch.frozen import EMPTY
 from orch_native.api import Rollout, RolloutPhase, StoredResource
 from orch_native.messages import State
 from orch_native.server import cron
 from orch_native.server.deployment import ServiceView
 from orch_native.server.jobs import succeeded
 from orch_native.server.model import RunPhase
-from orch_native.server.policy import job_policy, service_policy
+from orch_native.server.policy import job_policy, ports_of, service_policy
 from orch_native.server.requests import in_use, units_of
 from orch_native.server.routing import entry_ports
 from orch_native.server.scheduler import NodeUse, demand_of, place
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from orch_native.server.model import Alloc, App, Deployment, Key, ResourceRow, Run
     from orch_native.server.world import World
 
+T = TypeVar("T")
 _ENDED = {
     RunPhase.RUNNING: RolloutPhase.PROGRESSING,
     RunPhase.SUCCEEDED: RolloutPhase.HEALTHY,
@@ -56,9 +60,11 @@ def stored(world: World, row: ResourceRow) -> StoredResource:
 
 def failure(world: World, row: ResourceRow) -> str:
     """Why a service or job that stands still is not as it should be, empty when it is."""
-    if row.key.kind == "service":
-        return _service_failure(world, row)
-    return _job_failure(world, row) if row.key.kind == "job" else ""
+    if row.key.kind not in {"service", "job"}:
+        return ""
+    if told := world.faults.of(row.uid):
+        return told
+    return (_service_failure if row.key.kind == "service" else _job_failure)(world, row)
 
 
 def _service_failure(world: World, row: ResourceRow) -> str:
@@ -83,9 +89,19 @@ def _job_failure(world: World, row: ResourceRow) -> str:
     return "" if policy.schedule or policy.suspend else "its last run failed"
 
 
+def policy_of(row: ResourceRow, read: Callable[[Mapping[str, Any]], T]) -> T:
+    """What a unit's body asks for; of one that goes nothing is needed that can't be read."""
+    try:
+        return read(row.body)
+    except ValidationError:
+        if not row.deleting:
+            raise
+        return read({"command": ["true"]})
+
+
 def service_view(world: World, row: ResourceRow, nodes: Sequence[NodeUse]) -> ServiceView:
     """All that is known of a service."""
-    policy = service_policy(row.body)
+    policy = policy_of(row, service_policy)
     eligible: tuple[str, ...] = ()
     if policy.everywhere and not row.deleting:
         demand = demand_of(str(row.key), row.body)
@@ -104,6 +120,8 @@ def rollout(world: World, key: Key, nodes: Sequence[NodeUse]) -> Rollout:
     row = world.find(key)
     if row is None:
         return Rollout(RolloutPhase.GONE, message="it is not there")
+    if told := world.faults.of(row.uid):
+        return Rollout(RolloutPhase.PROGRESSING, message=told, revision=row.revision)
     if row.deleting:
         return _leaving(world, row)
     if key.kind == "service":
@@ -201,15 +219,35 @@ def _schedule_told(world: World, row: ResourceRow) -> str:
 
 def status(world: World, app: App, nodes: Sequence[NodeUse]) -> dict[str, Any]:
     """An application as it is now, shaped as `orch.types.Status`."""
-    services = [
-        _service_status(world, service_view(world, row, nodes), nodes)
-        if row.key.kind == "service"
-        else _job_status(world, row)
-        for row in sorted(units_of(world, app), key=lambda row: row.key)
-    ]
+    units = sorted(units_of(world, app), key=lambda row: row.key)
+    services = [_unit_status(world, row, nodes) for row in units]
     revision = max((row.revision for row in world.of_app(app)), default=0)
     healthy = all(service["healthy"] for service in services)
     return {"revision": revision, "healthy": healthy, "services": services}
+
+
+def _unit_status(world: World, row: ResourceRow, nodes: Sequence[NodeUse]) -> dict[str, Any]:
+    if told := world.faults.of(row.uid):
+        return _faulty_status(world, row, told)
+    if row.key.kind == "service":
+        return _service_status(world, service_view(world, row, nodes), nodes)
+    return _job_status(world, row)
+
+
+def _faulty_status(world: World, row: ResourceRow, told: str) -> dict[str, Any]:
+    """A unit that the server fails at: only what was seen of it is sure."""
+    holders = [alloc for alloc in world.allocs_of(row.uid) if alloc.holds]
+    return {
+        "name": row.key.name,
+        "kind": row.key.kind,
+        "wanted": len(holders),
+        "ready": sum(alloc.serving for alloc in holders),
+        "updated": sum(alloc.template == row.template for alloc in holders),
+        "healthy": False,
+        "message": told,
+        "endpoints": [],
+        "replicas": [_replica(world, alloc) for alloc in holders],
+    }
 
 
 def _service_status(world: World, view: ServiceView, nodes: Sequence[NodeUse]) -> dict[str, Any]:
@@ -219,7 +257,8 @@ def _service_status(world: World, view: ServiceView, nodes: Sequence[NodeUse]) -
         for a in view.allocs
         if a.holds and a.state is State.COMPLETED and view.policy.restart_condition != "any"
     )
-    healthy = sight.ready + ended_well >= sight.wanted and not view.row.deleting
+    unseen = _unseen(view, nodes)
+    healthy = sight.ready + ended_well >= sight.wanted and not view.row.deleting and not unseen
     shown = [a for a in view.allocs if not a.gone]
     return {
         "name": view.row.key.name,
@@ -228,10 +267,20 @@ def _service_status(world: World, view: ServiceView, nodes: Sequence[NodeUse]) -
         "ready": sight.ready,
         "updated": sight.updated,
         "healthy": healthy,
-        "message": _status_message(view, sight, healthy=healthy),
+        "message": unseen or _status_message(view, sight, healthy=healthy),
         "endpoints": list(_endpoints(world, view.row, nodes)),
         "replicas": [_replica(world, alloc) for alloc in sorted(shown, key=lambda a: a.index)],
     }
+
+
+def _unseen(view: ServiceView, nodes: Sequence[NodeUse]) -> str:
+    """Why nothing is known of what runs, empty when its driver answers."""
+    drivers = {node.facts.name: node.facts.drivers for node in nodes}
+    for alloc in view.allocs:
+        driver = drivers.get(alloc.node, EMPTY).get(alloc.driver)
+        if driver is not None and not driver.available and alloc.holds and not alloc.ended:
+            return f"what runs can't be seen: {driver.reason}"
+    return ""
 
 
 def _status_message(view: ServiceView, sight: Rollout, *, healthy: bool) -> str:
@@ -304,7 +353,7 @@ def _first_address(alloc: Alloc) -> str:
 def _endpoints(world: World, row: ResourceRow, nodes: Sequence[NodeUse]) -> Iterator[str]:
     """Addresses that answer from outside."""
     host = next((n.facts.addresses[0] for n in nodes if n.facts.addresses), "127.0.0.1")
-    for port in row.body.get("ports", ()):
+    for _, port in ports_of(row.body):
         if port.get("published"):
             address = port.get("host_ip") or host
             address = host if address in {"0.0.0.0", "::"} else address  # noqa: S104
@@ -340,7 +389,9 @@ def why(world: World, app: App, wanted: str, nodes: Sequence[NodeUse]) -> list[s
 
 
 def _why_unit(world: World, row: ResourceRow, nodes: Sequence[NodeUse]) -> Iterator[str]:
-    if row.deleting:
+    if told := world.faults.of(row.uid):
+        yield f"{row.key.name}: {told}"
+    elif row.deleting:
         yield f"{row.key.name}: it is being removed"
     elif row.key.kind == "job":
         yield f"{row.key.name}: {_job_message(world, row, _job_rollout(world, row), None)}"
@@ -352,8 +403,6 @@ def _why_unit(world: World, row: ResourceRow, nodes: Sequence[NodeUse]) -> Itera
 
 
 def _why_alloc(world: World, alloc: Alloc, nodes: Sequence[NodeUse]) -> Iterator[str]:
-    row = world.resources[alloc.uid]
-    demand = demand_of(str(row.key), world.template_of(alloc).body)
     if alloc.node:
         told = f": {alloc.message}" if alloc.message else ""
         leaving = f", leaving because {alloc.reason}" if alloc.leaving is not None else ""
@@ -362,6 +411,10 @@ def _why_alloc(world: World, alloc: Alloc, nodes: Sequence[NodeUse]) -> Iterator
             code = "" if alloc.exit_code is None else f", last exit code {alloc.exit_code}"
             yield f"{alloc.id}: restarted {alloc.restarts} times{code}"
         return
+    row = world.resources[alloc.uid]
+    if world.faults.of(row.uid):
+        return
+    demand = demand_of(str(row.key), world.template_of(alloc).body)
     yield f"{alloc.id}: pending, no node fits; it asks for {_asks(demand.cpus, demand.memory)}"
     for reason in place(demand, nodes).reasons:
         yield f"{alloc.id}: {reason}"

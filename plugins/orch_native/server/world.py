@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch_native.api import RolloutPhase
 from orch_native.messages import Desired, State
+from orch_native.server.faults import Faults
 from orch_native.server.model import (
     Alloc,
     App,
@@ -40,6 +41,16 @@ class World:
     """All rows by their keys."""
 
     def __init__(self, store: Store) -> None:
+        self.writes: list[tuple[str, Sequence[Any]]] = []
+        self.dirty: set[str] = set()
+        self.faults = Faults()
+        self._told = 0
+        self.read(store)
+
+    # -- reading ---------------------------------------------------------------------------
+
+    def read(self, store: Store) -> None:
+        """Take everything from the disk, instead of what was in memory."""
         self.resources: dict[str, ResourceRow] = {}
         self.uids: dict[Key, str] = {}
         self.templates: dict[str, dict[int, Template]] = defaultdict(dict)
@@ -51,13 +62,8 @@ class World:
         self.contents: dict[str, bytes] = {}
         self.secrets: dict[tuple[App, str, str], bytes] = {}
         self.node_volumes: dict[str, dict[str, None]] = defaultdict(dict)
-        self.writes: list[tuple[str, Sequence[Any]]] = []
-        self.dirty: set[str] = set()
         self.shrunk = True
-        self._told = 0
         self._load(store)
-
-    # -- reading ---------------------------------------------------------------------------
 
     def find(self, key: Key) -> ResourceRow | None:
         """The resource at a place."""
@@ -120,6 +126,7 @@ class World:
         self.runs.pop(uid, None)
         self.passed.pop(uid, None)
         self.node_volumes.pop(uid, None)
+        self.faults.forget(uid)
         for statement in _DROP_RESOURCE:
             self.writes.append((statement, (uid,)))
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from orch.errors import Refused
 from orch_native.messages import Entry
 from tests.integration.agent.conftest import (
     allocation,
@@ -286,6 +287,54 @@ def test_inits_sidecars_and_hooks(docker_node: Node) -> None:
     docker_node.agent.remove_volume("shop_shared")
 
 
+def test_a_removed_container_is_missed_at_once(docker_node: Node, dockerd: Engine) -> None:
+    docker_node.agent.assign([allocation("a1", SLEEP)])
+    docker_node.ready("a1")
+    client = dockerd.client()
+    for _ in range(5):
+        seen = len(docker_node.history)
+        (found,) = containers(dockerd, "orch.allocation=a1", "orch.role=main")[-1:]
+        client.api.remove_container(found["Id"], force=True)
+        docker_node.until(
+            lambda seen=seen: any(o.state == "backoff" for o in docker_node.history[seen:]),  # type: ignore[misc]
+            3,
+        )
+        docker_node.ready("a1")
+    client.close()
+
+
+def test_a_program_that_no_image_holds(docker_node: Node) -> None:
+    docker_node.agent.assign([allocation("a1", SLEEP)])
+    docker_node.ready("a1")
+    for program, words in (("nosuch", "executable file not found"), ("/no/such", "no such file")):
+        code, text = docker_node.run("a1", program)
+        assert (code, text.startswith(f"{program}: ")) == (127, True), text
+        assert words in text
+        assert "run what the image holds" in text
+        assert "OCI" not in text
+    assert docker_node.run("a1", "sh", "-c", "exit 126")[0] == 126
+
+
+def test_a_volume_in_use_says_by_whom(docker_node: Node, dockerd: Engine) -> None:
+    body = {**SLEEP, "volumes": [{"type": "volume", "source": "d", "target": "/d"}]}
+    one = allocation("a1", body, volumes={"d": {"name": "shop_d"}})
+    docker_node.agent.assign([one])
+    docker_node.ready("a1")
+    docker_node.agent.assign([stopped(one)])
+    docker_node.until(lambda: docker_node.state_of("a1") == "stopped")
+    client = dockerd.client()
+    stranger = client.containers.create(
+        IMAGE, ["true"], name="stranger", network_mode="none", volumes=["shop_d:/x"]
+    )
+    with pytest.raises(Refused, match="it is in use by stranger") as caught:
+        docker_node.agent.remove_volume("shop_d")
+    assert caught.value.mend == "docker rm --force stranger"
+    stranger.remove()
+    docker_node.agent.remove_volume("shop_d")
+    assert not client.volumes.list(filters={"name": "shop_d"})
+    client.close()
+
+
 def test_too_much_memory_is_told(docker_node: Node) -> None:
     body = {
         "image": IMAGE,
@@ -297,7 +346,7 @@ def test_too_much_memory_is_told(docker_node: Node) -> None:
     }
     docker_node.agent.assign([allocation("a1", body)])
     docker_node.until(lambda: docker_node.state_of("a1") == "failed", 60)
-    assert "memory" in docker_node.seen["a1"].message or docker_node.seen["a1"].exit_code == 137
+    assert "more memory than its limit; raise limits.memory" in docker_node.seen["a1"].message
 
 
 def test_missing_images_are_told(docker_node: Node) -> None:

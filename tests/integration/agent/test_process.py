@@ -293,6 +293,7 @@ def test_limits_hold(node: Node) -> None:
     assert bound.read_text() == f"{32 << 20}\n"
     node.until(lambda: node.state_of("a2") == "failed", 60)
     assert node.seen["a2"].exit_code != 0
+    assert "more memory than its limit; raise limits.memory" in node.seen["a2"].message
     code, text = node.run("a1", "bash", "-c", "for i in {1..40}; do sleep 5 & done; wait")
     assert "Resource temporarily unavailable" in text, code
     assert node.agent.stats()["a1"]["memory"] < 32 << 20

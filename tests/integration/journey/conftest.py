@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -97,17 +95,6 @@ def call_in(folder: Path, docker_host: str) -> Orch:
     return Orch(work, state, environment)
 
 
-def end(caller: Orch) -> None:
-    """Stop the server and its tasks; what does not end in time is killed by its pid."""
-    try:
-        caller("server", "stop", "--tasks", code=None)
-    except subprocess.TimeoutExpired:
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
-            with suppress(OSError):
-                if str(caller.state).encode() in path.read_bytes():
-                    os.kill(int(path.parent.name), signal.SIGKILL)
-
-
 @pytest.fixture
 def orch(tmp_path: Path) -> Iterator[Orch]:
     """Without containers."""
@@ -115,7 +102,7 @@ def orch(tmp_path: Path) -> Iterator[Orch]:
     try:
         yield caller
     finally:
-        end(caller)
+        caller("server", "stop", "--tasks")
 
 
 @pytest.fixture
@@ -125,7 +112,7 @@ def orch_docker(tmp_path: Path, dockerd: Engine, tool_image: str) -> Iterator[Or
     try:
         yield caller
     finally:
-        end(caller)
+        caller("server", "stop", "--tasks")
 
 
 @pytest.fixture

@@ -160,3 +160,18 @@ def test_ten_releases_and_the_last_good_one_are_kept(shop: Any) -> None:
         shop.deploy(shop.only_web("broken"))
     numbers = [release.number for release in shop.session().releases()]
     assert numbers == [*range(13, 3, -1), 1]
+
+
+def test_all_secrets_that_cannot_be_read_are_told_at_once(shop: Any) -> None:
+    names = ("one", "two")
+    spec = shop.document(
+        services={"web": shop.service(secrets=[{"source": n, "target": n} for n in names])},
+        secrets={
+            "one": {"provider": "vaalt", "key": "one"},
+            "two": {"provider": "vault", "key": "nowhere"},
+        },
+    )
+    with pytest.raises(UsageFault, match="2 secrets can't be read") as caught:
+        shop.plan(spec)
+    assert "secrets.one.provider: there is no secret provider 'vaalt'" in str(caught.value)
+    assert "secrets.two" in str(caught.value)

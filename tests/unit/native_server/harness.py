@@ -87,7 +87,8 @@ class Plane:
             self.agent.advance()
             if not self.controller._inbox.empty():
                 continue
-            due = min(self.agent.next_change, *self.controller._wakes.values(), end)
+            wakes = (*self.controller._wakes.values(), self.controller._due_again)
+            due = min(self.agent.next_change, *wakes, end)
             if due > self.now:
                 self.now = min(due, end)
             elif self.now >= end:

@@ -7,13 +7,21 @@ import pytest
 from orch.errors import Conflict, OrchError, Refused, UsageFault
 from orch_native.api import Put, RolloutPhase
 from orch_native.server import refusals, sights
+from orch_native.server.bodies import Asked, Wanted
 from orch_native.server.model import App, Key
 from tests.unit.native_server.harness import SHOP, service
 
 if TYPE_CHECKING:
+    from orch_native.api import Refusal
     from tests.unit.native_server.harness import Plane
 
 FAST = {"update_config": {"monitor": "0s"}}
+
+
+def against(plane: Plane, name: str, body: dict[str, Any], kind: str = "service") -> list[Refusal]:
+    """What stands against one unit."""
+    asked = Asked([Wanted(kind, name, body)])
+    return plane.ask(lambda r: refusals.refusals(r.world, plane.controller, SHOP, asked))
 
 
 def allocation(plane: Plane, name: str = "web") -> Any:
@@ -106,12 +114,9 @@ def test_what_a_volume_is_made_with_stays_while_it_is_used(plane: Plane) -> None
     plane.put("data", {"driver_opts": {"type": "nfs"}}, kind="volume")
     plane.put("web", service("ok", volumes=[mount]))
     plane.run(5)
-    key = Key(SHOP, "volume", "data")
 
     def stand_against(body: dict[str, Any]) -> list[str]:
-        controller = plane.controller
-        found = plane.ask(lambda r: refusals.refusals(r.world, controller, key, body))
-        return [refusal.path for refusal in found]
+        return [refusal.path for refusal in against(plane, "data", body, "volume")]
 
     assert stand_against({"driver_opts": {"type": "nfs"}, "labels": {"a": "b"}}) == []
     assert stand_against({"driver_opts": {"type": "tmpfs"}}) == ["driver_opts"]
@@ -249,8 +254,7 @@ def test_what_does_not_fit_waits_and_says_by_how_much(plane: Plane) -> None:
 
 def test_refusals_tell_before_anything_is_done(plane: Plane) -> None:
     def asked(body: dict[str, Any]) -> list[str]:
-        key = Key(SHOP, "service", "web")
-        found = plane.ask(lambda r: refusals.refusals(r.world, plane.controller, key, body))
+        found = against(plane, "web", body)
         return [f"{refusal.path}: {refusal.reason}" for refusal in found]
 
     assert asked(service("ok")) == []
@@ -322,19 +326,75 @@ def test_an_engine_that_is_away_is_told_once_with_the_way_to_get_it(
     plane.agent.away = {"docker": reason}
     plane.agent.refused = [("image", reason)]
     body = {"image": "example.com/web:1", "deploy": {"replicas": 2}}
-    key = Key(SHOP, "service", "web")
-    (found,) = plane.ask(lambda r: refusals.refusals(r.world, plane.controller, key, body))
+    (found,) = against(plane, "web", body)
     assert (found.path, found.reason) == ("image", reason)
     assert way in found.mend
     plane.agent.away, plane.agent.refused = {}, []
     plane.controller._facts_at -= 0.6
-    assert not plane.ask(lambda r: refusals.refusals(r.world, plane.controller, key, body))
+    assert not against(plane, "web", body)
 
 
 def test_more_replicas_than_a_node_can_run_are_refused_at_once(plane: Plane) -> None:
-    key = Key(SHOP, "service", "web")
     body = service("ok", replicas=10**20)
-    (found,) = plane.ask(lambda r: refusals.refusals(r.world, plane.controller, key, body))
+    (found,) = against(plane, "web", body)
     assert found.path == "deploy.replicas"
     assert "more than one node can run" in found.reason
     assert found.mend == "write 10000 or fewer"
+
+
+TWO_CPUS = {"resources": {"reservations": {"cpus": "2"}}, **FAST}
+THREE_CPUS = {"resources": {"reservations": {"cpus": "3"}}, **FAST}
+
+
+def told(plane: Plane, units: dict[str, Any], leaving: tuple[str, ...] = ()) -> list[Refusal]:
+    asked = Asked([Wanted("service", *unit) for unit in units.items()], list(leaving))
+    return plane.ask(lambda r: refusals.refusals(r.world, plane.controller, SHOP, asked))
+
+
+def test_room_that_leaving_ones_give_back_counts_and_they_are_named(plane: Plane) -> None:
+    for name in ("old", "aside"):
+        plane.put(name, service("ok", deploy=TWO_CPUS))
+    plane.run(5)
+    new = {"new": service("ok", deploy=THREE_CPUS), "aside": service("ok", deploy=FAST)}
+    (found,) = told(plane, new)
+    assert found.unit == "service/new"
+    assert found.freed_by == []
+    assert "cpus" in found.reason
+    assert "or take a larger host" in found.mend
+    (found,) = told(plane, new, ("service/old",))
+    assert found.freed_by == ["service/old"]
+
+
+def test_only_those_are_waited_for_that_must_go(plane: Plane) -> None:
+    plane.put("big", service("ok", deploy=THREE_CPUS))
+    plane.put("small", service("ok", deploy={**FAST}))
+    plane.run(5)
+    new = {"new": service("ok", deploy=TWO_CPUS)}
+    (found,) = told(plane, new, ("service/small", "service/big"))
+    assert found.freed_by == ["service/big"]
+    assert told(plane, {"new": service("ok")}, ("service/small", "service/big")) == []
+
+
+def test_units_that_fit_alone_and_not_together_are_refused(plane: Plane) -> None:
+    two = {"one": service("ok", deploy=THREE_CPUS), "two": service("ok", deploy=THREE_CPUS)}
+    (found,) = told(plane, two)
+    assert found.unit == "service/two"
+    assert told(plane, {"one": two["one"]}) == told(plane, {"two": two["two"]}) == []
+
+
+def test_what_shrinks_gives_room_to_the_others(plane: Plane) -> None:
+    plane.put("one", service("ok", deploy=THREE_CPUS))
+    plane.run(5)
+    less = {"one": service("ok", deploy=FAST), "two": service("ok", deploy=THREE_CPUS)}
+    assert told(plane, less) == []
+    same = {"one": service("ok", deploy=THREE_CPUS), "two": service("ok", deploy=THREE_CPUS)}
+    assert [refusal.unit for refusal in told(plane, same)] == ["service/two"]
+
+
+def test_a_port_of_another_app_names_its_holder_and_the_way_to_free_it(plane: Plane) -> None:
+    theirs = service("ok") | {"ports": [{"target": 80, "published": 8080}]}
+    key = Key(App("default", "blog"), "service", "front")
+    plane.ask(lambda r: r.put(key, Put(theirs)))
+    (found,) = told(plane, {"web": theirs})
+    assert "is published by default/blog/front already" in found.reason
+    assert "orch down --name blog --namespace default" in found.mend

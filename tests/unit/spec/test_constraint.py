@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from orch.spec.constraint import Constraint, ConstraintFault, parse_constraint
-from orch_native.messages import NodeFacts
+from orch_native.messages import DriverFacts, NodeFacts
 from orch_native.server.scheduler import constraint_fault
 
 NODE = NodeFacts(
@@ -13,6 +13,7 @@ NODE = NodeFacts(
     disk=1,
     attributes={"os": "linux", "arch": "amd64", "rack": "r1"},
     labels={"tier": "web"},
+    drivers={"docker": DriverFacts("docker", available=True, labels={"tier": "web"})},
     addresses=("192.0.2.7",),
 )
 

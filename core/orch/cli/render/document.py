@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orch.errors import UsageFault
+from orch.load.files import read_text
 from orch.load.write import ledger_comments, to_yaml
 
 if TYPE_CHECKING:
@@ -61,8 +63,8 @@ def _row_of(rows: list[str], path: FieldPath, row: int) -> int:
 
 def _rows(file: str) -> list[str]:
     try:
-        return Path(file).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
+        return read_text(Path(file)).splitlines()
+    except UsageFault:
         return []
 
 

@@ -33,14 +33,13 @@ def rows_of(
     """Rows worth a look, or every one, with the places of those that a person would look up.
 
     Places cost a second parse of the file: native and emulated rows have none without
-    `positions`, and neither have cosmetic ones when there are more than MANY rows.
+    `positions`, and when more than MANY rows are lossy none has one.
     """
     rows = list(ledger) if every else list(ledger.notable)
     if positions:
         return [placed(row, locate) for row in rows]
     lossy = [row for row in rows if row.outcome.rank >= Fidelity.DEGRADED.rank]
-    skipped = Consequence.COSMETIC if len(lossy) > MANY else None
-    chosen = {id(row) for row in lossy if row.consequence is not skipped}
+    chosen = set() if len(lossy) > MANY else {id(row) for row in lossy}
     return [placed(row, locate) if id(row) in chosen else row for row in rows]
 
 
@@ -62,17 +61,29 @@ def add_ledger(
     if not shown:
         return
     report.heading(title)
-    report.table(("touches", "outcome", "field", "what happens"), [_row(row) for row in shown])
+    columns = ("touches", "outcome", "field", "what happens")
+    report.table(columns, [_row(*alike) for alike in _alike(shown)])
 
 
-def _row(row: LedgerEntry) -> tuple[Span | str, ...]:
+def _alike(rows: Iterable[LedgerEntry]) -> Iterable[list[LedgerEntry]]:
+    """Rows that tell the same of the same field of several services or the like."""
+    groups: dict[object, list[LedgerEntry]] = {}
+    for row in rows:
+        field = (*row.path[:1], *row.path[2:])
+        told = (row.consequence, row.outcome, row.default, row.reason, row.mend)
+        groups.setdefault((field, told), []).append(row)
+    return groups.values()
+
+
+def _row(row: LedgerEntry, *others: LedgerEntry) -> tuple[Span | str, ...]:
     where = f" ({row.place})" if str(row.place) else ""
     default = " (default)" if row.default else ""
+    likewise = f" and {len(others)} more like it" if others else ""
     reason = f"{row.reason}; {row.mend}" if row.mend else row.reason
     return (
         row.consequence.value,
         Span(row.outcome.value, STYLES[row.outcome]),
-        f"{render_path(row.path)}{where}{default}",
+        f"{render_path(row.path)}{where}{default}{likewise}",
         printable(reason),
     )
 

@@ -6,26 +6,14 @@ import threading
 from typing import TYPE_CHECKING, Protocol
 
 from orch.cli.render import machine
+from orch.cli.render.lines import LineView
 from orch.cli.render.out import ReaderGone
-from orch.cli.render.report import printable
-from orch.types import EventKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from orch.cli.render.out import Out
     from orch.types import Action, Event
-
-_WORDS = {
-    EventKind.STARTED: "started",
-    EventKind.PROGRESS: "",
-    EventKind.WARNING: "warning",
-    EventKind.APPLIED: "applied",
-    EventKind.HEALTHY: "healthy",
-    EventKind.FAILED: "failed",
-    EventKind.TIMED_OUT: "timed out",
-    EventKind.SKIPPED: "skipped",
-}
 
 
 class View(Protocol):
@@ -48,7 +36,7 @@ def view_for(out: Out, form: str, actions: Sequence[Action]) -> View:
         from orch.cli.render.live import LiveView
 
         return LiveView(out, actions)
-    return LineView(out)
+    return LineView(out, actions)
 
 
 class JsonView:
@@ -74,42 +62,3 @@ class JsonView:
         self._out.say(text)
 
     def stop(self) -> None: ...
-
-
-class LineView:
-    """One line of text an event on stderr; what was said of a resource is not said again."""
-
-    def __init__(self, out: Out) -> None:
-        self._out = out
-        self._lock = threading.Lock()
-        self._last: dict[str, str] = {}
-
-    def start(self) -> None: ...
-
-    def on_event(self, event: Event) -> None:
-        text = event_text(event)
-        with self._lock:
-            if self._last.get(event.id) != text:
-                self._last[event.id] = text
-                self._out.say(text)
-
-    def say(self, text: str) -> None:
-        self._out.say(text)
-
-    def stop(self) -> None: ...
-
-
-def event_text(event: Event) -> str:
-    """An event on one line: resource, what happened, how far it is."""
-    parts = [_WORDS[event.kind], progress_text(event), printable(event.message)]
-    said = ": ".join(dict.fromkeys(part for part in parts if part)) or event.kind.value
-    return f"{event.id}: {said}" if event.id else said
-
-
-def progress_text(event: Event) -> str:
-    """`2/3 ready, 1 updated`, empty for an event that counts nothing."""
-    if "wanted" not in event.data:
-        return ""
-    text = f"{event.data.get('ready', 0)}/{event.data['wanted']} ready"
-    updated = event.data.get("updated")
-    return f"{text}, {updated} updated" if updated is not None else text

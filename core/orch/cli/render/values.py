@@ -51,6 +51,13 @@ def since(seconds: float) -> str:
     return f"{int(max(seconds, 0))}s"
 
 
+def lasted(seconds: float) -> str:
+    """How long something took: 0.4 s, 12.3 s, 3 min 5 s."""
+    if seconds < 60:  # noqa: PLR2004
+        return f"{seconds:.1f} s"
+    return f"{int(seconds // 60)} min {int(seconds % 60)} s"
+
+
 def clock(seconds: float) -> str:
     """A point in time as ISO 8601 in UTC, empty for none."""
     from datetime import UTC, datetime

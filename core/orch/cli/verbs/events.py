@@ -11,7 +11,7 @@ from orch.cli.command import option, verb
 from orch.cli.faults import Exit
 from orch.cli.options import Moment, output_options, spec_options, target_options
 from orch.cli.render import machine
-from orch.cli.render.progress import event_text
+from orch.cli.render.event import event_text
 from orch.cli.render.values import clock
 from orch.errors import UsageFault
 

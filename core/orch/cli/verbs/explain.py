@@ -11,6 +11,7 @@ from orch.cli.complete import complete_backends, complete_fields
 from orch.cli.options import output_options
 from orch.cli.render.report import Report, Span
 from orch.errors import UsageFault
+from orch.types import Fidelity
 
 if TYPE_CHECKING:
     from orch.backend.capabilities import Capabilities
@@ -116,7 +117,8 @@ def _tell(report: Report, shape: FieldShape) -> None:
     report.line("  ", Span(f"{shape['type']}; {default}", "dim"))
     for row in shape["support"]:
         reason = f": {row['reason']}" if row["reason"] else ""
-        report.line("  on ", Span(row["backend"], "name"), f": best {row['outcome']}{reason}")
+        held = "held natively" if row["outcome"] == Fidelity.NATIVE else row["outcome"]
+        report.line("  on ", Span(row["backend"], "name"), f": {held}{reason}")
     rows: list[tuple[Span | str, ...]] = [
         (f"  {name}", description) for name, description in shape["fields"].items()
     ]

@@ -13,6 +13,8 @@ from orch.cli.render import machine
 from orch.cli.render.ledger import add_ledger, tally
 from orch.cli.render.report import Report, Span
 from orch.errors import UsageFault
+from orch.load.detect import HEAD
+from orch.load.files import read_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,7 +80,7 @@ def _reader(files: tuple[Path, ...], format_: str | None) -> Reader:
             known = f"choose one of {', '.join(readers)}"
             raise UsageFault(f"there is no reader for {format_!r}", mend=known)
         return readers[format_]
-    head = _head(files[0])
+    head = read_text(files[0])[:HEAD]
     scores = {name: reader.detect(files[0], head) for name, reader in readers.items()}
     best = [name for name, score in scores.items() if score and score == max(scores.values())]
     if len(best) == 1:
@@ -86,14 +88,6 @@ def _reader(files: tuple[Path, ...], format_: str | None) -> Reader:
     fault = f"could be {' or '.join(best)}" if best else "is in no format that can be imported"
     mend = f"name it with --format, one of {', '.join(readers)}"
     raise UsageFault(fault, place=str(files[0]), mend=mend)
-
-
-def _head(path: Path) -> str:
-    try:
-        with path.open(encoding="utf-8") as file:
-            return file.read(4096)
-    except (OSError, UnicodeDecodeError) as fault:
-        raise UsageFault(f"can't be read: {fault}", place=str(path)) from None
 
 
 def _write(path: Path, text: str, *, force: bool) -> None:

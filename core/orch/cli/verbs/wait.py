@@ -62,9 +62,13 @@ def command(
             known_services(connection, services)
             need_deployed(connection)
         view = view_for(out, form, ())
-        seen = connection.session.wait(
-            services=services, condition=condition, timeout=timeout, on_event=view.on_event
-        )
+        view.start()
+        try:
+            seen = connection.session.wait(
+                services=services, condition=condition, timeout=timeout, on_event=view.on_event
+            )
+        finally:
+            view.stop()
         if form == "stream":
             out.json_line({"type": "status", **machine.status(seen)})
         else:

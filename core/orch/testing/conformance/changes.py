@@ -235,7 +235,7 @@ class ChangeCases(Cases):
         assert (outcome.verdict, outcome.exit_code) == (Verdict.INTERRUPTED, 130), outcome
         assert "service/web" in outcome.not_started
         trial.deployed(document)
-        trial.eventually("healthy", lambda: trial.status().healthy)
+        assert trial.status().healthy, trial.told()
         assert trial.pending(document) == []
 
     @needs("published-ports")

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 START_SECONDS = 20.0
 PAUSE_SECONDS = 0.2
+DYING_SECONDS = 2.0
 
 
 class ProxyLine:
@@ -93,8 +95,10 @@ class ProxyLine:
         self._sent = 0
 
     def _start(self) -> None:
-        if self._child:
-            self._child.poll()
+        if self._child:  # it hears no more: dead, or about to be
+            with suppress(subprocess.TimeoutExpired):
+                self._child.wait(DYING_SECONDS)
+            _leave(self._child)
         with (self._control.with_suffix(".log")).open("ab") as log:
             child = subprocess.Popen(
                 [sys.executable, "-m", "orch_native.agent.proxy", str(self._control)],
@@ -159,7 +163,13 @@ class ProxyLine:
         self._wake.close()
         self._woken.close()
         if self._child:
-            self._child.returncode = self._child.poll() or 0  # it lives on without us
+            _leave(self._child)
+
+
+def _leave(child: subprocess.Popen[bytes]) -> None:
+    """Forget a child: one that still lives goes on without us."""
+    if child.poll() is None:
+        child.returncode = 0
 
 
 def _dial(path: Path) -> socket.socket:
