@@ -111,12 +111,13 @@ class Machine:
 
 
 class Host(Machine):
-    """A machine with an engine, reached through a socket below `folder`."""
+    """A machine on a bridge with an engine, reached through a socket below `folder`."""
 
-    def __init__(self, name: str, number: int, folder: Path, parent: str) -> None:
+    def __init__(self, name: str, number: int, folder: Path, bridge: Machine) -> None:
         super().__init__(name, folder)
         self.address = f"{NETWORK}.{number}"
-        self._parent = f"{parent}-{name}"
+        self._bridge, self._cable = bridge, f"to-{name}"
+        self._parent = f"orch-test-{os.getpid()}-{name}"
         self._engine: subprocess.Popen[bytes] | None = None
 
     @property
@@ -132,6 +133,20 @@ class Host(Machine):
             yield client
         finally:
             client.close()
+
+    def plug(self) -> None:
+        """Join it to the bridge."""
+        words = ["ip", "link", "add", "eth0", "netns", str(self.pid), "type", "veth"]
+        command(*words, "peer", "name", self._cable, "netns", str(self._bridge.pid))
+        self._bridge.run("ip", "link", "set", self._cable, "master", "br0", "up")
+        self.run("ip", "addr", "add", f"{self.address}/24", "dev", "eth0")
+        self.run("ip", "link", "set", "eth0", "up")
+        self.run("ip", "route", "add", "default", "via", f"{NETWORK}.254")
+
+    def unplug(self) -> None:
+        """Nobody hears of it any more, nor it of anybody."""
+        if self._bridge.is_on:
+            self._bridge.run("bash", "-c", f"ip link del {self._cable} 2>/dev/null || true")
 
     def start_engine(self) -> None:
         """Returns at once; `await_engine` returns when it answers."""
@@ -168,6 +183,8 @@ class Host(Machine):
         self._reap()
 
     def switch_off(self) -> None:
+        # First the cable: what dies without power says goodbye to nobody.
+        self.unplug()
         super().switch_off()
         self._reap()
 
@@ -189,9 +206,8 @@ class Cluster:
     """Three hosts whose engines are the managers of one swarm."""
 
     def __init__(self, folder: Path) -> None:
-        parent = f"orch-test-{os.getpid()}"
         self._bridge = Machine("bridge", folder / "bridge")
-        self.hosts = [Host(f"h{n}", n, folder / f"h{n}", parent) for n in (1, 2, 3)]
+        self.hosts = [Host(f"h{n}", n, folder / f"h{n}", self._bridge) for n in (1, 2, 3)]
 
     def __getitem__(self, name: str) -> Host:
         return next(host for host in self.hosts if host.name == name)
@@ -214,19 +230,10 @@ class Cluster:
         """Switch hosts on, or on again."""
         for host in hosts:
             host.switch_on()
-            self._wire(host)
+            host.plug()
             host.start_engine()
         for host in hosts:
             host.await_engine()
-
-    def _wire(self, host: Host) -> None:
-        far, bridge = f"to-{host.name}", self._bridge
-        words = ["ip", "link", "add", "eth0", "netns", str(host.pid), "type", "veth"]
-        command(*words, "peer", "name", far, "netns", str(bridge.pid))
-        bridge.run("ip", "link", "set", far, "master", "br0", "up")
-        host.run("ip", "addr", "add", f"{host.address}/24", "dev", "eth0")
-        host.run("ip", "link", "set", "eth0", "up")
-        host.run("ip", "route", "add", "default", "via", f"{NETWORK}.254")
 
     def switch_off(self) -> None:
         """Everything dies, and what it had on the disk goes."""
