@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 from typing import TYPE_CHECKING, Any
 
 from orch.errors import Conflict, OrchError
@@ -13,10 +12,10 @@ from orch.types import Event, EventKind, Manifest, Operation, Resource
 from orch.types import Ledger as NoLedger
 from orch_swarm import names, wire
 from orch_swarm.compile import EXTERNAL
-from orch_swarm.cron import ENDED, RUN_OF
-from orch_swarm.faults import InUse
+from orch_swarm.cron import RUN_OF
+from orch_swarm.faults import Stale
+from orch_swarm.removals import Removal
 from orch_swarm.sights import STORE, Observer, Swarm, labels_of, name_of, pack
-from orch_swarm.tasks import look
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,9 +26,8 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 UNITS = ("service", "job")
-POLL = 0.25
-GONE_SECONDS = 120.0
-"""How long tasks of a removed service, or users of a network, may take to go."""
+_TRIES = 5
+"""How often a service is written that the engine itself changes meanwhile."""
 _AGAIN = (Operation.RESTART, Operation.RETRY)
 
 
@@ -45,6 +43,7 @@ class Change:
         self._instance: Instance = action.instance
         self._merger = Merger(capabilities)
         self._swarm = Swarm(client)
+        self._removal = Removal(client, self._instance)
 
     def make(self) -> Iterator[Event]:
         """Do it; the last event is APPLIED."""
@@ -75,6 +74,21 @@ class Change:
         if action.operation is Operation.REPLACE:
             yield from self._delete()
             self._swarm = Swarm(self._client)
+        for left in reversed(range(_TRIES)):
+            try:
+                yield from self._written()
+            except Stale:
+                # The engine notes how an update goes in the service itself, or somebody was
+                # faster: what is there now is looked at anew.
+                if not left:
+                    raise
+                self._swarm = Swarm(self._client)
+            else:
+                return
+
+    def _written(self) -> Iterator[Event]:
+        """Write the service upon what is there. Raises Stale when that was overtaken."""
+        action = self._action
         row = self._find("service")
         if row is None and action.operation in _AGAIN:
             raise Conflict(f"the service {action.name!r} is gone", place=action.id)
@@ -237,7 +251,7 @@ class Change:
                 raise Conflict(f"{kind} {action.name!r} belongs to others", place=action.id)
             anew = action.operation is Operation.REPLACE and action.kind in ("network", "volume")
             if anew or action.kind == "registry":
-                self._remove(kind, row)
+                self._removal.remove(kind, row)
                 row = None
         if row is None:
             self._create(kind)
@@ -290,7 +304,7 @@ class Change:
         action = self._action
         kind = {"job": "service", "registry": "config"}.get(action.kind, action.kind)
         for row in self._ours(kind):
-            self._remove(kind, row)
+            self._removal.remove(kind, row)
         if kind == "volume" and len(self._swarm.rows("nodes")) > 1:
             real = self._real(action.name)
             yield self._warn(f"other nodes may hold a volume {real!r} too: remove it there")
@@ -312,46 +326,6 @@ class Change:
 
     def _is_adopted_volume(self, kind: str, row: Row, uid: str) -> bool:
         return kind == "volume" and uid == f"{name_of(row)}@{row.get('CreatedAt', '')}"
-
-    def _remove(self, kind: str, row: Row) -> None:
-        id_ = row["Name"] if kind == "volume" else str(row.get("ID") or row.get("Id"))
-        end = time.monotonic() + GONE_SECONDS
-        while True:
-            try:
-                self._client.delete(f"/{kind}s/{id_}")
-                break
-            except InUse:
-                if time.monotonic() > end:
-                    raise
-                if kind == "volume":
-                    self._clear_ended(id_)
-                time.sleep(POLL)
-        if kind == "service":
-            self._await_tasks(id_, end)
-        if kind == "network":
-            self._await_gone(id_, end)
-
-    def _clear_ended(self, volume: str) -> None:
-        """Engines keep ended containers of removed jobs, and with them their volumes."""
-        prefix = self._real("x")[:-1]
-        filters = {"volume": [volume], "status": ["exited", "dead", "created"]}
-        for row in self._client.get("/containers/json", all=1, filters=filters):
-            service = (row.get("Labels") or {}).get("com.docker.swarm.service.name", "")
-            if service.startswith(prefix):
-                self._client.delete(f"/containers/{row['Id']}")
-
-    def _await_tasks(self, service: str, end: float) -> None:
-        """What its tasks use may go only after them."""
-        while time.monotonic() < end:
-            every = look(self._client, self._client.listed("nodes"))
-            tasks = [t for t in every if t.get("ServiceID") == service]
-            if all(t["Status"]["State"] in ENDED for t in tasks):
-                return
-            time.sleep(POLL)
-
-    def _await_gone(self, network: str, end: float) -> None:
-        while time.monotonic() < end and self._client.one("networks", network) is not None:
-            time.sleep(POLL)
 
 
 def _is_moved(live: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:

@@ -11,11 +11,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 NOT_A_SWARM = "this node is not a swarm manager"
+_LOST_LEAD = ("lost leader status",)
+_LOOK_AGAIN = "look again: somebody else changed it"
 _NO_LEADER = ("does not have a leader", "no elected", "lost quorum", "raft: stopped")
 
 
 class Missing(OrchError):
     """The swarm has no such object."""
+
+
+class Stale(Conflict):
+    """What was sent rests on a version of the object that is no longer the newest."""
 
 
 class InUse(Transient):
@@ -34,6 +40,11 @@ class Leaderless(Unreachable):
     """No manager leads: one is being elected, or too few of them are left for that."""
 
 
+class Deposed(Leaderless):
+    """The leader was one no more before it had answered: a write may have been done or not."""
+
+
+_LEADERLESS = "the swarm has no leader: too few of its managers are online"
 QUORUM = (
     "start managers again until more than half of them run; when they are gone for good, run "
     "`docker swarm init --force-new-cluster` on one that is left"
@@ -56,17 +67,13 @@ def fault_of(status: int, said: str, where: str = "") -> OrchError:
 
 _Fault = Callable[[str, str], OrchError]
 _BY_WORDS: tuple[tuple[tuple[str, ...], _Fault], ...] = (
-    (("update out of sequence",), lambda said, _: _moved(said)),
+    (("update out of sequence",), lambda said, _: Stale(said, mend=_LOOK_AGAIN)),
     (
         ("no space left",),
         lambda said, where: OrchError(said, place=where, mend="make room on that node's disk"),
     ),
-    (
-        _NO_LEADER,
-        lambda _, where: Leaderless(
-            "the swarm has no leader: too few of its managers are online", place=where, mend=QUORUM
-        ),
-    ),
+    (_LOST_LEAD, lambda _, where: Deposed(_LEADERLESS, place=where, mend=QUORUM)),
+    (_NO_LEADER, lambda _, where: Leaderless(_LEADERLESS, place=where, mend=QUORUM)),
     (
         ("not part of a swarm", NOT_A_SWARM, "is not a swarm manager"),
         lambda said, where: NoManager(said, place=where, mend=JOIN),
@@ -84,4 +91,4 @@ _BY_STATUS: Mapping[int, _Fault] = {
 
 
 def _moved(said: str) -> Conflict:
-    return Conflict(said, mend="look again: somebody else changed it")
+    return Conflict(said, mend=_LOOK_AGAIN)

@@ -18,6 +18,7 @@ from orch_swarm import names
 from orch_swarm.cron import is_lost, slots_of
 from orch_swarm.sights import labels_of
 from orch_swarm.tasks import (
+    NANOS,
     failures,
     is_job,
     look,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 POLL = 0.4
-NANOS = 1_000_000_000
 GRACE = 10.0
 """What the engine gives a container to stop, where the service says nothing."""
 MONITOR = UpdateConfig().monitor.seconds

@@ -24,6 +24,7 @@ _WAITS = {
     "complete": "it ended by itself, with code 0",
 }
 """What states mean of which the engine says nothing more."""
+NANOS = 1_000_000_000
 _PATIENCE = UpdateConfig().progress_deadline.seconds
 
 
@@ -190,21 +191,32 @@ def trouble(row: Row, tasks: Sequence[Row], nodes: Sequence[Row]) -> str:
         return f"its replicas are not started any more: {failures(tasks)}"
     current = _current(row, nodes)
     own = [task for task in tasks if current(task)]
-    if any(_falls(slot, patience_of(row)) for slot in slots_of(own)):
+    if any(_falls(slot, row) for slot in slots_of(own)):
         told = reasons(own) or f"they were not well within {patience_of(row):g} s"
         return f"its replicas can't be kept running: {told}"
     return ""
 
 
-def _falls(slot: Sequence[Row], patience: float) -> bool:
+def _falls(slot: Sequence[Row], row: Row) -> bool:
     """Whether nothing runs in a slot, and what is there fell, or waits, beyond patience."""
     if any(t["Status"]["State"] == "running" for t in slot):
         return False
     waiting = [t for t in slot if t["Status"]["State"] not in ENDED]
-    if any(time.time() - seconds_of(t["CreatedAt"]) > patience for t in waiting):
+    if any(time.time() - seconds_of(t["CreatedAt"]) > patience_of(row) for t in waiting):
         return True
     fallen = [t for t in slot if _has_fallen(t)]
-    return any(_life(task) < patience for task in fallen)
+    return any(_life(task) < _longest_start(row) for task in fallen)
+
+
+def _longest_start(row: Row) -> float:
+    """Seconds that a replica may live and never have been well.
+
+    Patience is had twice, until it starts and until it is well, and the engine's own health
+    check takes its time before it ends one.
+    """
+    check = row["Spec"]["TaskTemplate"]["ContainerSpec"].get("Healthcheck") or {}
+    looks = check.get("Retries", 0) * (check.get("Interval", 0) + check.get("Timeout", 0))
+    return 2 * patience_of(row) + float(check.get("StartPeriod", 0) + looks) / NANOS
 
 
 def _life(task: Row) -> float:
