@@ -435,7 +435,10 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The end of a deploy: what was done, what was not, and why."""
+    """The end of a deploy: what was done, what was not, and why.
+
+    `unreachable` tells that all that failed is the connection to the target.
+    """
 
     verdict: Verdict
     revision: int
@@ -443,13 +446,14 @@ class Outcome:
     failed: Mapping[str, str] = EMPTY
     not_started: tuple[str, ...] = ()
     message: str = ""
+    unreachable: bool = False
 
     @property
     def exit_code(self) -> int:
-        """0 done, 5 rolled back, 6 failed, 7 timed out, 130 interrupted."""
+        """0 done, 5 rolled back, 6 failed, 7 timed out, 9 cut off, 130 interrupted."""
         codes = {
             Verdict.ROLLED_BACK: 5,
-            Verdict.FAILED: 6,
+            Verdict.FAILED: 9 if self.unreachable else 6,
             Verdict.TIMED_OUT: 7,
             Verdict.INTERRUPTED: 130,
         }

@@ -13,7 +13,7 @@ from orch.apply.inventory import intended, standing
 from orch.apply.rollback import steps_back
 from orch.apply.verdict import Ending, failure_text, interruption_text, left_over
 from orch.apply.waiting import Awaited, wait_for
-from orch.errors import Denied, Locked, OrchError, StalePlan, Unreachable
+from orch.errors import Denied, Locked, OrchError, StalePlan, Transient, Unreachable
 from orch.plan.stale import manifest_of, recorded
 from orch.types import Event, Operation, Outcome, Release, Verdict
 from orch.version import __version__
@@ -250,6 +250,7 @@ class Deployment:
             dict(result.failed),
             left_over(result, self._plan),
             "; ".join(part for part in parts if part),
+            unreachable=_is_out_of_reach(result),
         )
 
     def _raise_if_nothing_was_done(self, result: Result) -> None:
@@ -261,7 +262,7 @@ class Deployment:
                 place=str(self._plan.instance),
                 mend="`orch history` tells whether somebody else deploys",
             )
-        changed = [id_ for id_ in result.touched if id_ in result.done]
+        changed = [id_ for id_ in result.touched if id_ in (*result.done, *result.cut)]
         if changed or len(result.failed) != len(result.touched):
             return
         for cause in result.causes.values():
@@ -275,6 +276,12 @@ def _renumbered(plan: Plan, number: int) -> Plan:
         for action in plan.actions
     )
     return replace(plan, actions=actions)
+
+
+def _is_out_of_reach(result: Result) -> bool:
+    """Whether nothing failed but the connection to the target."""
+    causes = [result.causes.get(id_) for id_ in result.failed]
+    return bool(causes) and all(isinstance(cause, Unreachable | Transient) for cause in causes)
 
 
 def _verdict(result: Result) -> Verdict:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from orch.apply.gates import EVERY, Gates
 from orch.apply.work import Step, Worker
-from orch.errors import OrchError, TimedOut
+from orch.errors import OrchError, TimedOut, Transient, Unreachable
 from orch.plan.steps import AS_WANTED
 from orch.types import Condition, Event, EventKind, Operation
 
@@ -62,7 +62,8 @@ class Result:
     """What became of each action, by id.
 
     `touched` are those that were sent to the target, `cut` those whose health was watched no
-    further, `self_restored` those failed ones that the platform itself rolled back.
+    further (failed, too, when the target answers no more), `self_restored` those failed ones that
+    the platform itself rolled back.
     `action_needed` is what the first failure asks for: rollback or pause.
     """
 
@@ -224,6 +225,8 @@ class _Execution:
         del self._running[id_]
         self._result.failed[id_] = str(clean)
         self._result.causes[id_] = clean
+        if step.applied and isinstance(clean, Unreachable | Transient):
+            self._result.cut.append(id_)
         kind = EventKind.TIMED_OUT if isinstance(clean, TimedOut) else EventKind.FAILED
         self._emit(Event(kind, id_, str(clean)))
         self._fail(step.action)

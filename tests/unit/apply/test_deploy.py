@@ -259,6 +259,19 @@ def test_a_target_that_refuses_the_first_step_is_told_as_such(shop: Any, fault: 
         shop.deploy(shop.only_web(), script)
 
 
+def test_a_target_that_is_lost_on_the_way_tells_what_was_sent_and_what_was_not(shop: Any) -> None:
+    script = Script()
+    script.fail("rollout", Unreachable("no leader", mend="start managers"), times=100)
+    spec = shop.document(
+        services={"db": shop.service(), "web": shop.service(depends_on={"db": HEALTHY})}
+    )
+    outcome = shop.deploy(spec, script)
+    assert (outcome.verdict, outcome.exit_code) == (Verdict.FAILED, 9)
+    assert "no leader; start managers" in outcome.message
+    assert "not watched to the end: service/db, not started: service/web" in outcome.message
+    assert shop.deploy(spec).verdict is Verdict.DONE
+
+
 def test_an_object_moved_between_read_and_write_is_not_overwritten(shop: Any) -> None:
     shop.deploy(shop.only_web())
     script = Script()
