@@ -18,6 +18,7 @@ from orch_swarm.faults import (
     MANAGER,
     NOT_A_SWARM,
     QUORUM,
+    Deposed,
     InUse,
     Leaderless,
     Lost,
@@ -35,14 +36,14 @@ SECONDS = 60
 REGISTRY_SECONDS = 15
 POOL = 32
 KNOCK_SECONDS = 5.0
-WAITS = (6.0, 25.0, 60.0)
-"""Seconds that an answer may take, one try after another: the first is for a manager that asks a
-leader which has just died; the engine itself gives that one 20."""
+WAITS = (6.0, 6.0, 6.0, 6.0, 25.0)
+"""Seconds that an answer may take, one try after another. A manager that asks a leader which has
+just died gives it 20, and does not turn to the next one before; what is asked later is told."""
 ELECTION_SECONDS = 30.0
 """How long managers that were led may take to agree on another leader: they wait 10 to 20 before
 they vote, and may have to vote again."""
 FIRST_SECONDS = 5.0
-"""The same for a swarm that was never seen to have one: it has more likely lost its quorum."""
+"""The same for a swarm that had none when last asked: it has more likely lost its quorum."""
 _EXIT_SECONDS = 5.0
 _POLL = 0.5
 T = TypeVar("T")
@@ -101,16 +102,17 @@ class SwarmClient:
 
         The call gets the seconds that its answer may take.
         """
-        began, lost = time.monotonic(), 0
+        lost, since = 0, 0.0
         while True:
             api = self._client()
             try:
                 with self._translated():
                     found = call(api, WAITS[min(lost, len(WAITS) - 1)])
-            except Leaderless:
-                if time.monotonic() - began > self._patience:
-                    raise
-                time.sleep(_POLL)
+            except Leaderless as fault:
+                if isinstance(fault, Deposed) and not repeat:
+                    raise _unanswered(fault) from fault
+                since = since or time.monotonic()
+                self._outlast(fault, since)
             except InUse:
                 raise
             except (Lost, NoManager, Transient) as fault:
@@ -118,13 +120,20 @@ class SwarmClient:
                     raise _left_alone(fault) from fault
                 self._leave(api)
                 if not repeat:
-                    raise Transient(f"no answer came: {fault.fault}", place=fault.place) from fault
+                    raise _unanswered(fault) from fault
                 lost += 1
                 if lost >= max(len(WAITS), len(self._hosts)):
                     raise
             else:
                 self._patience = ELECTION_SECONDS
                 return found
+
+    def _outlast(self, fault: Leaderless, since: float) -> None:
+        """A pause, while an election that is known of since then may still go on."""
+        if time.monotonic() - since > self._patience:
+            self._patience = FIRST_SECONDS
+            raise fault
+        time.sleep(_POLL)
 
     def _settings(self, host: str) -> dict[str, Any]:
         import docker
@@ -241,10 +250,13 @@ class SwarmClient:
             state = swarm.get("LocalNodeState")
             if state in (None, "", "inactive"):
                 raise NoManager("the engine is in no swarm", place=self._where, mend=JOIN)
+            said = str(swarm.get("Error") or "")
+            fault = fault_of(0, said, self._where)
+            if isinstance(fault, Leaderless):
+                raise fault
             if not swarm.get("ControlAvailable"):
-                said = swarm.get("Error") or NOT_A_SWARM
                 mend = MANAGER if state == "active" else QUORUM
-                raise NoManager(said, place=self._where, mend=mend)
+                raise NoManager(said or NOT_A_SWARM, place=self._where, mend=mend)
             return str(swarm.get("NodeID", ""))
 
         return self._made(look, repeat=True)
@@ -410,6 +422,11 @@ def _knock(host: str) -> None:
             place=host,
             mend="check the host, context or DOCKER_HOST, and that dockerd runs",
         ) from fault
+
+
+def _unanswered(fault: OrchError) -> Transient:
+    """A write that may have been done or not."""
+    return Transient(f"no answer came: {fault.fault}", place=fault.place)
 
 
 def _left_alone(fault: Unreachable) -> Unreachable:
