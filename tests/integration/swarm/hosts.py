@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import docker
 import psutil
 import pytest
+import requests
 
 from tests.integration.conftest import answers
 
@@ -30,6 +31,9 @@ PROGRAMS = ("dockerd", "ip", "iptables", "nsenter", "unshare")
 NETWORK = "10.77.0"
 POOL = "10.78.0.0/16"
 SECONDS = 60.0
+ASKED = 5.0
+"""Seconds for an answer of an engine that may ask a leader that is gone."""
+NO_ANSWER = (docker.errors.APIError, requests.RequestException)
 ELECTION_TICKS = 3
 """Seconds of silence after which managers vote: ten by default."""
 HEARTBEAT = 1.0
@@ -79,7 +83,7 @@ class Machine:
         """Returns when its own shell answers."""
         # Nobody answers there, and at once: no test waits for names to time out.
         (self.folder / "resolv.conf").write_text("nameserver 127.0.0.1\n")
-        words = [*OPEN, "bash", "-c", START, "bash", self.name, self.folder / "resolv.conf"]
+        words = [*OPEN, "bash", "-c", START, "bash", self.name, f"{self.folder}/resolv.conf"]
         self._shell = subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
@@ -126,9 +130,9 @@ class Host(Machine):
         return f"unix://{self.folder}/docker.sock"
 
     @contextlib.contextmanager
-    def connected(self) -> Iterator[docker.DockerClient]:
-        """A connection to its engine."""
-        client = docker.DockerClient(base_url=self.socket, timeout=60)
+    def connected(self, timeout: float = SECONDS) -> Iterator[docker.DockerClient]:
+        """A connection to its engine, which has `timeout` seconds for each answer."""
+        client = docker.DockerClient(base_url=self.socket, timeout=timeout)
         try:
             yield client
         finally:
@@ -144,9 +148,13 @@ class Host(Machine):
         self.run("ip", "route", "add", "default", "via", f"{NETWORK}.254")
 
     def unplug(self) -> None:
-        """Nobody hears of it any more, nor it of anybody."""
+        """Nobody hears of it any more, nor it of anybody, until it is plugged in anew."""
         if self._bridge.is_on:
             self._bridge.run("bash", "-c", f"ip link del {self._cable} 2>/dev/null || true")
+
+    def set_cable(self, state: str) -> None:
+        """`down` cuts it off while all of it runs on, `up` mends that."""
+        self._bridge.run("ip", "link", "set", self._cable, state)
 
     def start_engine(self) -> None:
         """Returns at once; `await_engine` returns when it answers."""
@@ -175,6 +183,15 @@ class Host(Machine):
                 log = (self.folder / "dockerd.log").read_text(errors="replace")
                 pytest.fail(f"the engine of {self.name} does not answer:\n{log[-3000:]}")
             time.sleep(0.1)
+
+    def nodes(self) -> dict[str, dict[str, Any]]:
+        """What its engine says of the swarm's nodes; nothing when it can't tell."""
+        if not (self.is_on and answers(self.socket)):
+            return {}
+        with self.connected(ASKED) as client, contextlib.suppress(*NO_ANSWER):
+            rows = [node.attrs for node in client.nodes.list()]
+            return {row["Description"]["Hostname"]: row for row in rows}
+        return {}
 
     def kill_engine(self) -> None:
         """The engine alone dies; containers go on by themselves."""
@@ -212,9 +229,9 @@ class Cluster:
     def __getitem__(self, name: str) -> Host:
         return next(host for host in self.hosts if host.name == name)
 
-    def others(self, host: Host) -> list[Host]:
-        """All hosts but one."""
-        return [one for one in self.hosts if one is not host]
+    def others(self, *hosts: Host) -> list[Host]:
+        """All hosts but these."""
+        return [one for one in self.hosts if one not in hosts]
 
     # -- machines ------------------------------------------------------------------------------
 
@@ -273,25 +290,25 @@ class Cluster:
 
     def nodes(self) -> dict[str, dict[str, Any]]:
         """What the swarm says of its nodes, by host name; nothing while nobody leads it."""
-        for host in self.hosts:
-            if host.is_on and answers(host.socket):
-                with host.connected() as client, contextlib.suppress(docker.errors.APIError):
-                    rows = [node.attrs for node in client.nodes.list()]
-                    return {row["Description"]["Hostname"]: row for row in rows}
-        return {}
+        seen = (view for host in self.hosts if (view := host.nodes()))
+        return next(seen, {})
 
     def leader(self) -> Host:
-        """The manager that leads."""
-        names = [
-            n for n, row in self.nodes().items() if (row.get("ManagerStatus") or {}).get("Leader")
-        ]
-        return self[names[0]]
+        """The manager that leads; the test waits for one."""
+        return self[eventually("somebody leads", lambda: _leader_in(self.nodes()))]
 
     def update(self, host: Host, **spec: Any) -> None:
         """Change what the swarm is told of a node: `Availability`, `Labels` or `Role`."""
-        row = self.nodes()[host.name]
-        with self.leader().connected() as client:
-            client.api.update_node(row["ID"], row["Version"]["Index"], {**row["Spec"], **spec})
+
+        def send() -> bool:
+            row = self.nodes().get(host.name)
+            with self.leader().connected() as client, contextlib.suppress(*NO_ANSWER):
+                return row is not None and client.api.update_node(
+                    row["ID"], row["Version"]["Index"], {**row["Spec"], **spec}
+                )
+            return False
+
+        eventually(f"{host.name} is changed", send)
 
     def state_of(self, host: Host) -> str:
         """`ready`, `down` or `unknown`; empty while nobody leads."""
@@ -303,24 +320,33 @@ class Cluster:
         off = [host for host in self.hosts if not host.is_on or not answers(host.socket)]
         for host in off:
             host.switch_off()
+        for host in self.others(*off):
+            host.set_cable("up")
         self.boot(*off)
-        eventually("somebody leads", self.nodes)
+        self.leader()
         for name, row in self.nodes().items():
             if (row["Spec"]["Availability"], row["Spec"]["Role"]) != ("active", "manager"):
-                self.update(self[name], Availability="active", Role="manager")
                 # A change of role is made by the node, in its own time.
+                self.update(self[name], Availability="active", Role="manager")
         self.await_whole()
 
     def await_whole(self) -> None:
-        """Until every node is ready, and every manager reached."""
-        eventually("the swarm is whole", lambda: all(map(_is_well, self._three())))
+        """Until every manager says that every node is ready, and they agree on who leads."""
 
-    def _three(self) -> list[dict[str, Any]]:
-        rows = list(self.nodes().values())
-        return rows if len(rows) == len(self.hosts) else [{}]
+        def is_whole() -> bool:
+            views = [host.nodes() for host in self.hosts]
+            well = all(len(v) == len(views) and all(map(_is_well, v.values())) for v in views)
+            return well and len({_leader_in(view) for view in views}) == 1
+
+        eventually("the swarm is whole", is_whole)
+
+
+def _leader_in(view: dict[str, dict[str, Any]]) -> str:
+    """The name of the node that leads, empty when there is none."""
+    leads = (n for n, row in view.items() if (row.get("ManagerStatus") or {}).get("Leader"))
+    return next(leads, "")
 
 
 def _is_well(row: dict[str, Any]) -> bool:
-    if not row or row["Status"]["State"] != "ready":
-        return False
-    return (row.get("ManagerStatus") or {}).get("Reachability") == "reachable"
+    reached = (row.get("ManagerStatus") or {}).get("Reachability") == "reachable"
+    return reached and row["Status"]["State"] == "ready"
