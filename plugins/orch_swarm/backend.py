@@ -11,6 +11,7 @@ from orch_swarm.capabilities import FEATURES, capabilities
 from orch_swarm.changes import Change
 from orch_swarm.client import SwarmClient
 from orch_swarm.compile import compile_swarm
+from orch_swarm.live import read_stack
 from orch_swarm.rollout import Watch
 from orch_swarm.runs import runs_of
 from orch_swarm.sights import STORE, Observer, Swarm, labels_of, name_of
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from orch.backend.capabilities import Capabilities
-    from orch.backend.contract import LogQuery
+    from orch.backend.contract import LogQuery, Reading
     from orch.spec.application import Application
     from orch.types import Action, Event, Instance, LogLine, Manifest, Snapshot, Status
 
@@ -79,7 +80,7 @@ class SwarmBackend:
     def rollout(self, action: Action) -> Iterator[Event]:
         """Watch tasks to the end; then earlier configs that nothing names go."""
         instance = _instance_of(action)
-        real = names.real_name(instance, action.name)
+        real = Swarm(self.client).real_name(instance, action.name)
         for event in Watch(self.client, action.id, real).events():
             if event.kind is EventKind.HEALTHY and action.operation is not Operation.NOOP:
                 collect_configs(self.client, instance)
@@ -145,6 +146,11 @@ class SwarmBackend:
                 mend=f"run there: docker exec -it {container[:12]} {command[0]}",
             )
         return join(self.client, container, list(command), tty=tty)
+
+    def read_live(self, selector: str) -> Reading:
+        """The spec of a running `docker stack`, by its name."""
+        self.client.node_id()
+        return read_stack(Swarm(self.client), selector, self._options)
 
     # -- the store -----------------------------------------------------------------------------
 

@@ -58,7 +58,7 @@ class Change:
         yield Event(EventKind.APPLIED, action.id, action.reason)
 
     def _real(self, name: str) -> str:
-        return names.real_name(self._instance, name)
+        return self._swarm.real_name(self._instance, name)
 
     def _warn(self, message: str) -> Event:
         return Event(EventKind.WARNING, self._action.id, message)
@@ -100,11 +100,33 @@ class Change:
         body = self._merged(live)
         spec = wire.service_spec(body, self._real, self._swarm.ids())
         spec["Name"] = self._real(action.name)
-        spec["Labels"] |= self._marks(action.body or {})
-        self._pin(spec, body, row)
+        spec["Labels"] |= _of_stack(row) | self._marks(action.body or {})
         login = self._login(body)
-        yield from self._image(spec, row, login)
+        if row is None or live is None or not self._keeps_tasks(spec, row, live):
+            self._pin(spec, body, row)
+            yield from self._image(spec, row, login)
         self._send(spec, row, login, moved=live is not None and _is_moved(live.body, body))
+
+    def _keeps_tasks(self, spec: Row, row: Row, live: Observed) -> bool:
+        """Whether tasks are wanted as they are: then the engine gets its own words for them.
+
+        It compares what it is sent word by word, and would start them anew for other ones.
+        """
+        if self._action.operation in _AGAIN:
+            return False
+        standing = wire.service_spec(live.body, self._real, self._swarm.ids())
+        for key in ("EndpointSpec", "TaskTemplate"):
+            if spec.get(key) != standing.get(key):
+                return False
+        for key in ("EndpointSpec", "TaskTemplate"):
+            if key in row["Spec"]:
+                spec[key] = dict(row["Spec"][key])
+            else:
+                spec.pop(key, None)
+        spec["Labels"][names.IMAGE] = live.body["Container"]["Image"]
+        pin = labels_of(row).get(names.PIN)
+        spec["Labels"] |= {names.PIN: pin} if pin else {}
+        return True
 
     def _seen(self, row: Row) -> Observed:
         action = self._action
@@ -291,7 +313,7 @@ class Change:
     def _relabel(self, kind: str, row: Row) -> None:
         """Labels are all that can change of a config or secret."""
         body = self._action.body or {}
-        wanted = {**body.get("Labels", {}), **self._part_marks(body)}
+        wanted = {**body.get("Labels", {}), **_of_stack(row), **self._part_marks(body)}
         if wanted == labels_of(row):
             return
         spec = {**row["Spec"], "Labels": wanted}
@@ -331,6 +353,12 @@ class Change:
 def _is_moved(live: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     """Whether other ports replace the tasks: the tasks themselves don't tell which they have."""
     return bool(live.get("EndpointSpec") != wanted.get("EndpointSpec"))
+
+
+def _of_stack(row: Row | None) -> dict[str, str]:
+    """What names the stack that an object was adopted from: its own commands go on to know it."""
+    stack = labels_of(row).get(names.STACK) if row else None
+    return {names.STACK: stack} if stack else {}
 
 
 def _has_one_writer(volume: Row) -> bool:

@@ -22,8 +22,11 @@ _DIGEST = 8
 NAMESPACE, APP, ID, NAME = "orch.namespace", "orch.app", "orch.id", "orch.name"
 REVISION, APPLIED, HASH = "orch.revision", "orch.applied", "orch.hash"
 IMAGE, PIN = "orch.image", "orch.pin"
-META = frozenset({NAMESPACE, APP, ID, NAME, REVISION, APPLIED, HASH, IMAGE, PIN})
-"""Labels that mark an object as ours; they are no part of its body."""
+STACK, STACK_IMAGE = "com.docker.stack.namespace", "com.docker.stack.image"
+META = frozenset(
+    {NAMESPACE, APP, ID, NAME, REVISION, APPLIED, HASH, IMAGE, PIN, STACK, STACK_IMAGE}
+)
+"""Labels that mark an object as ours, or as a stack's; they are no part of its body."""
 
 PORTS, SCHEDULE, DEADLINE, TIMEOUT = (
     "orch.ports",

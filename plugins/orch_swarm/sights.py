@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from orch.frozen import EMPTY, FrozenDict
 from orch.types import Diagnostic, Instance, Observed, Severity, Snapshot
-from orch_swarm import names, wire
+from orch_swarm import names, stack, wire
 from orch_swarm.compile import EXTERNAL
+from orch_swarm.meaning import understood
 from orch_swarm.placing import refusals, too_many
 from orch_swarm.tasks import look, trouble
 
@@ -61,6 +62,7 @@ class Swarm:
 
     client: SwarmClient
     _rows: dict[str, list[Row]] = field(default_factory=dict)
+    _taken: dict[Instance, dict[str, str]] = field(default_factory=dict)
 
     def rows(self, kind: str) -> list[Row]:
         """All objects of a kind: services, networks, volumes, configs, secrets, nodes."""
@@ -72,6 +74,17 @@ class Swarm:
         if kind == "tasks":
             return look(self.client, self.rows("nodes"))
         return self.client.listed(kind)
+
+    def taken(self, instance: Instance) -> dict[str, str]:
+        """Real names of what was adopted from a stack, by what bodies call it."""
+        if instance not in self._taken:
+            kinds = {kind: self.rows(kind) for kind in ("services", *_NAMED)}
+            self._taken[instance] = stack.taken_names(instance, kinds)
+        return self._taken[instance]
+
+    def real_name(self, instance: Instance, name: str) -> str:
+        """What an object of an instance is called, or would be."""
+        return self.taken(instance).get(name) or names.real_name(instance, name)
 
     def tasks_of(self, service: Row) -> list[Row]:
         """Tasks of a service, ended ones that are remembered too."""
@@ -121,7 +134,8 @@ class Observer:
         self._swarm, self._instance = swarm, instance
         self._wanted = {r.id: r for r in manifest.resources} if manifest else {}
         wanted = (resource.name for resource in self._wanted.values())
-        self._known = {names.real_name(instance, name): name for name in (*self._ours(), *wanted)}
+        known = (*swarm.taken(instance), *self._ours(), *wanted)
+        self._known = {self._real(name): name for name in known}
 
     def _ours(self) -> Iterator[str]:
         """The names that bodies use for what is there of the instance."""
@@ -155,7 +169,7 @@ class Observer:
 
     def _services(self) -> Iterator[Observed]:
         expected = {
-            names.real_name(self._instance, r.name): r
+            self._real(r.name): r
             for r in self._wanted.values()
             if r.kind in ("service", "job")
         }
@@ -173,7 +187,8 @@ class Observer:
         id_ = labels.get(names.ID) or (wanted.id if wanted else name_of(row))
         body = wire.service_body(row["Spec"], self._short, self._swarm.by_id)
         applied = unpack(labels.get(names.APPLIED))
-        body = wire.filled(_as_written(body, labels), wanted.body if wanted else applied or EMPTY)
+        asked = wanted.body if wanted else applied or EMPTY
+        body = wire.filled(understood(_as_written(body, labels), asked), asked)
         return Observed(
             id_,
             id_.partition("/")[0],
@@ -197,7 +212,7 @@ class Observer:
     ) -> Iterator[Observed]:
         """Objects of a kind; of several versions of one only the wanted, else the newest."""
         expected = {
-            names.real_name(self._instance, r.name): r
+            self._real(r.name): r
             for r in self._wanted.values()
             if r.kind == kind or (kind == "config" and r.kind == "registry")
         }
@@ -219,7 +234,7 @@ class Observer:
         stored = unpack(labels.get(names.APPLIED))
         body = wire.filled(body, wanted.body if wanted else stored or EMPTY)
         applied = {**body, **stored} if stored is not None else None
-        if wanted is not None and names.real_name(self._instance, wanted.name) == name_of(row):
+        if wanted is not None and self._real(wanted.name) == name_of(row):
             name = wanted.name
         else:
             name = labels.get(names.NAME) or self._short(name_of(row))
@@ -241,22 +256,24 @@ class Observer:
         return _named(body, wanted)
 
     def _volume(self, row: Row, wanted: Resource | None) -> Mapping[str, Any]:
-        body = wire.volume_body({**row, "Labels": names.own_labels(row.get("Labels"))})
+        labels = names.own_labels(row.get("Labels"))
+        # Also when it has none: they count when a volume is made, and never again.
+        body = {**wire.volume_body({**row, "Labels": labels}), "Labels": labels}
         return _named(body, wanted)
 
     def _config(self, row: Row, wanted: Resource | None) -> Mapping[str, Any]:
-        data = base64.b64decode(row["Spec"].get("Data") or "")
+        data = stack.data_of(row)
         own = names.own_labels(labels_of(row))
         labels = {"Labels": own} if own else {}
         if labels_of(row).get(names.ID, "").startswith("registry/"):
             return {**json.loads(data), **labels}
-        same = wanted is not None and name_of(row) == names.real_name(self._instance, wanted.name)
+        same = wanted is not None and name_of(row) == self._real(wanted.name)
         if wanted is not None and same:
             # It is named by its content, and that never changes.
             kept = ("Content", "Encoding")
             body = {key: wanted.body[key] for key in kept if key in wanted.body}
         else:
-            body = _text(data)
+            body = stack.text_of(data)
         return _named({**body, **labels}, wanted)
 
     def _secret(self, row: Row, wanted: Resource | None) -> Mapping[str, Any]:
@@ -271,7 +288,7 @@ class Observer:
         self, resource: Resource, objects: dict[str, Observed], problems: list[Diagnostic]
     ) -> None:
         kind, _, name = resource.id.partition("/")
-        real = names.real_name(self._instance, resource.name)
+        real = self._real(resource.name)
         if not any(name_of(row) == real for row in self._swarm.rows(f"{kind}s")):
             mild = kind == "volume" and len(self._swarm.rows("nodes")) > 1
             problems.append(
@@ -352,7 +369,7 @@ class Observer:
                 )
 
     def _real(self, name: str) -> str:
-        return names.real_name(self._instance, name)
+        return self._swarm.real_name(self._instance, name)
 
 
 def _named(body: Mapping[str, Any], wanted: Resource | None) -> Mapping[str, Any]:
@@ -364,20 +381,14 @@ def _named(body: Mapping[str, Any], wanted: Resource | None) -> Mapping[str, Any
     return body
 
 
-def _text(data: bytes) -> dict[str, Any]:
-    try:
-        return {"Content": data.decode(), "Encoding": "utf-8"}
-    except UnicodeDecodeError:
-        return {"Content": base64.b64encode(data).decode(), "Encoding": "base64"}
-
-
 def _as_written(body: dict[str, Any], labels: Mapping[str, str]) -> dict[str, Any]:
     """A service's body without markers, with the image as the spec names it, without our pin."""
     body["Labels"] = names.own_labels(body.get("Labels"))
     if not body["Labels"]:
         del body["Labels"]
     container = body.get("Container", {})
-    said, live = labels.get(names.IMAGE), container.get("Image", "")
+    said = labels.get(names.IMAGE) or labels.get(names.STACK_IMAGE)
+    live = container.get("Image", "")
     if said and live.startswith(f"{said}@"):
         container["Image"] = said
     pin, placement = labels.get(names.PIN), dict(body.get("Placement", {}))

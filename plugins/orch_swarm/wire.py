@@ -219,10 +219,11 @@ def _container_body(
             for file in spec.get(kind) or ()
             if file.get("File")
         }
-    credential = (spec.get("Privileges") or {}).get("CredentialSpec")
+    body["Privileges"] = {k: v for k, v in (spec.get("Privileges") or {}).items() if v is not None}
+    credential = body["Privileges"].get("CredentialSpec")
     if credential and credential.get("Config"):
         said = {**credential, "Config": short(names.get(credential["Config"], ""))}
-        body["Privileges"] = {**spec["Privileges"], "CredentialSpec": said}
+        body["Privileges"]["CredentialSpec"] = said
     return {key: value for key, value in body.items() if value not in ({}, [], None)}
 
 

@@ -1,4 +1,4 @@
-"""`orch import`: a spec from a file of another format, with its comments and its ledger."""
+"""`orch import`: a spec from files of another format, or from what runs; and its ledger."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import os
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from orch.cli.command import option, verb
-from orch.cli.options import FILE, OUTPUT, output_options
+from orch.cli.options import FILE, OUTPUT, output_options, target_options
 from orch.cli.render import machine
 from orch.cli.render.ledger import add_ledger, tally
 from orch.cli.render.report import Report, Span
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orch.backend.contract import Reader, Reading
+    from orch.cli.choices import TargetChoice
     from orch.cli.render.shapes import ImportShape
     from orch.cli.root import Settings
     from orch.types import LedgerEntry
@@ -29,18 +31,21 @@ if TYPE_CHECKING:
     "orch import compose.yaml > orch.yaml",
     "orch import compose.yaml compose.prod.yaml -o orch.yaml",
     "orch import compose.yaml --output json",
+    "orch import shop --backend swarm -o orch.yaml",
 )
-@click.argument("files", nargs=-1, required=True, type=FILE)
+@click.argument("files", nargs=-1, required=True, type=FILE, metavar="FILE... | NAME")
 @option("--format", "format_", metavar="NAME", help="Format of the files, when it can't be told.")
 @option("--profile", multiple=True, metavar="NAME", help="Also take services of this profile.")
 @option("-o", "--out", "file_out", type=FILE, help="Write the spec to this file.")
 @option("--force", is_flag=True, help="Overwrite the file if it is there.")
 @option("--all", "every", is_flag=True, heading=OUTPUT, help="Native rows of the ledger too.")
+@target_options
 @output_options("text", "json", short=False)
-@click.pass_obj
+@click.pass_context
 def command(
-    settings: Settings,
+    context: click.Context,
     *,
+    target: TargetChoice,
     files: tuple[Path, ...],
     format_: str | None,
     profile: tuple[str, ...],
@@ -49,25 +54,55 @@ def command(
     every: bool,
     form: str,
 ) -> None:
-    """Write a spec from a file of another format, and tell what could not be carried over.
+    """Write a spec from files of another format, and tell what could not be carried over.
 
-    The spec goes to stdout or the file that -o names, the ledger to stderr.
+    With --backend or --target it is made from what runs there under a name, such as that of a
+    `docker stack`. The spec goes to stdout or the file that -o names, the ledger to stderr.
     """
     from orch.cli.render.document import spec_text
 
-    reader = _reader(files, format_)
-    reading = reader.read(files, dict(os.environ), profile)
+    settings: Settings = context.obj
+    if _is_live(context):
+        reading, format_ = _live(target, files)
+    else:
+        reader = _reader(files, format_)
+        reading, format_ = reader.read(files, dict(os.environ), profile), reader.name
     rows = list(reading.ledger) if every else list(reading.ledger.notable)
     if form == "json":
-        settings.out.json(_shape(files, reader, reading, rows))
+        settings.out.json(_shape(files, format_, reading, rows))
         return
-    text = spec_text(reading, files, reader.name)
+    text = spec_text(reading, files, format_)
     if file_out is None:
         settings.out.write(text)
     else:
         _write(file_out, text, force=force)
         settings.out.write(f"{file_out} is written; check it with: orch validate -f {file_out}\n")
     _tell_ledger(settings, rows, every=every)
+
+
+def _is_live(context: click.Context) -> bool:
+    """Whether a target is named here; one from the environment is where deploys go."""
+    sources = [context.get_parameter_source(name) for name in ("backend", "target")]
+    return ParameterSource.COMMANDLINE in sources
+
+
+def _live(choice: TargetChoice, names: tuple[Path, ...]) -> tuple[Reading, str]:
+    from pathlib import Path
+
+    from orch.backend.contract import SupportsLiveRead
+    from orch.cli.connect import opened
+    from orch.cli.targets import choose
+
+    target = choose(choice, [Path()])
+    if len(names) > 1:
+        raise UsageFault("one application is read at a time", mend="name one alone")
+    with opened(target) as backend:
+        if not isinstance(backend, SupportsLiveRead):
+            raise UsageFault(
+                f"{backend.name} can't read back what runs there",
+                mend="import the file that it was deployed from",
+            )
+        return backend.read_live(str(names[0])), backend.name
 
 
 def _reader(files: tuple[Path, ...], format_: str | None) -> Reader:
@@ -111,12 +146,12 @@ def _tell_ledger(settings: Settings, rows: list[LedgerEntry], *, every: bool) ->
 
 
 def _shape(
-    files: tuple[Path, ...], reader: Reader, reading: Reading, rows: list[LedgerEntry]
+    files: tuple[Path, ...], format_: str, reading: Reading, rows: list[LedgerEntry]
 ) -> ImportShape:
     return {
         "version": 1,
         "files": [str(path) for path in files],
-        "format": reader.name,
+        "format": format_,
         "document": dict(reading.document),
         "ledger": [machine.ledger_row(row) for row in rows],
     }
