@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 from orch.errors import Denied, OrchError, Transient, Unreachable, UsageFault
+from orch_swarm.contexts import Endpoint, endpoint
 from orch_swarm.faults import (
     JOIN,
     MANAGER,
@@ -26,6 +27,7 @@ from orch_swarm.faults import (
     NoManager,
     fault_of,
 )
+from orch_swarm.ssh import Tunnel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 SECONDS = 60
 REGISTRY_SECONDS = 15
 POOL = 32
+TLS_FILES = ("ca.pem", "cert.pem", "key.pem")
 KNOCK_SECONDS = 5.0
 WAITS = (6.0, 6.0, 6.0, 6.0, 25.0)
 """Seconds that an answer may take, one try after another. A manager that asks a leader which has
@@ -61,6 +64,7 @@ class SwarmClient:
         self._left: list[APIClient] = []
         self._patience = FIRST_SECONDS
         self._where = ""
+        self._tunnels: dict[str, Tunnel] = {}
 
     # -- connection --------------------------------------------------------------------------
 
@@ -79,15 +83,15 @@ class SwarmClient:
             return self._api
 
     def _connect(self, host: str) -> APIClient:
-        import docker
-
-        settings = self._settings(host)
-        self._where = settings.get("base_url") or "unix:///var/run/docker.sock"
-        _knock(self._where)
+        there = self._endpoint(host)
+        self._where = there.host
+        address = self._through(there.host)
+        _knock(address, there.host)
+        settings = {"tls": _tls(there.tls, verify=there.verify)} if there.tls else {}
         try:
-            return docker.APIClient(version="auto", timeout=SECONDS, max_pool_size=POOL, **settings)
+            return _connected(address, settings)
         except Exception as fault:
-            raise self._unreachable(fault) from fault
+            raise self._refused(fault) from fault
 
     def _leave(self, api: APIClient) -> None:
         """Turn to the next host; what other threads still hear from this one is heard."""
@@ -135,25 +139,37 @@ class SwarmClient:
             raise fault
         time.sleep(_POLL)
 
-    def _settings(self, host: str) -> dict[str, Any]:
-        import docker
-
+    def _endpoint(self, host: str) -> Endpoint:
+        if not host:
+            return endpoint(self._options.get("context"), os.environ)
         folder = self._options.get("tls")
-        if host:
-            tls = _tls(Path(folder)) if folder else None
-            return {"base_url": host, **({"tls": tls} if tls else {}), **_ssh(host)}
-        named = self._options.get("context")
-        settings = {} if named else docker.utils.kwargs_from_env()
-        if settings.get("base_url"):
-            return {**settings, **_ssh(settings["base_url"])}
-        return _context_settings(named or os.environ.get("DOCKER_CONTEXT"))
+        return Endpoint(host, _complete(Path(folder)) if folder else None)
+
+    def _through(self, host: str) -> str:
+        """The address at which this machine reaches a host."""
+        if not host.startswith("ssh://"):
+            return host
+        if host not in self._tunnels:
+            self._tunnels[host] = Tunnel(host)
+        return self._tunnels[host].address
 
     def _unreachable(self, fault: BaseException) -> Unreachable:
-        return Lost(
-            f"no Docker engine answers: {_cause(fault)}",
-            place=self._where,
-            mend="check the host, context or DOCKER_HOST, its TLS files, and that dockerd runs",
-        )
+        tunnel = self._tunnels.get(self._where)
+        said = (tunnel.said() if tunnel else "") or _cause(fault)
+        mend = "check the host, context or DOCKER_HOST, its TLS files, and that dockerd runs"
+        if "to an HTTPS server" in said:
+            mend = "name a folder with its certificates as `tls`, or a context that has them"
+        return Lost(f"no Docker engine answers: {said}", place=self._where, mend=mend)
+
+    def _refused(self, fault: BaseException) -> Unreachable:
+        """Why a first answer was none: an engine may deny even that."""
+        step: BaseException | None = fault
+        while step is not None:
+            found = fault_of(getattr(step, "status_code", None) or 0, str(step), self._where)
+            if isinstance(found, Denied):
+                return found
+            step = step.__cause__
+        return self._unreachable(fault)
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
@@ -183,6 +199,9 @@ class SwarmClient:
                 if api is not None:
                     api.close()
             self._left, self._api = [], None
+            for tunnel in self._tunnels.values():
+                tunnel.close()
+            self._tunnels = {}
 
     # -- plain calls ---------------------------------------------------------------------------
 
@@ -360,47 +379,43 @@ def _params(params: Mapping[str, Any]) -> dict[str, Any]:
     return {k: json.dumps(v) if isinstance(v, dict) else v for k, v in params.items()}
 
 
-def _ssh(host: str) -> dict[str, Any]:
-    """The user's own ssh, with its configuration and agent."""
-    return {"use_ssh_client": True} if host.startswith("ssh://") else {}
-
-
-def _tls(folder: Path) -> Any:
+def _connected(address: str, settings: Mapping[str, Any]) -> APIClient:
     import docker
 
-    files = {name: folder / f"{name}.pem" for name in ("ca", "cert", "key")}
-    missing = [str(path) for path in files.values() if not path.is_file()]
+    class Client(docker.APIClient):  # type: ignore[misc]
+        def merge_environment_settings(
+            self, url: str, proxies: Any, stream: Any, verify: Any, cert: Any
+        ) -> Any:
+            # Else REQUESTS_CA_BUNDLE would count for more than the authority of the TLS files.
+            chosen = self.verify if verify is None else verify
+            return super().merge_environment_settings(url, proxies, stream, chosen, cert)
+
+    return Client(version="auto", timeout=SECONDS, max_pool_size=POOL, base_url=address, **settings)
+
+
+def _complete(folder: Path) -> Path:
+    missing = [str(path) for path in map(folder.joinpath, TLS_FILES) if not path.is_file()]
     if missing:
         raise UsageFault(
             f"{', '.join(missing)} is missing",
             place="the target's option tls",
             mend="name a folder with ca.pem, cert.pem and key.pem",
         )
-    pair = (str(files["cert"]), str(files["key"]))
-    return docker.tls.TLSConfig(client_cert=pair, ca_cert=str(files["ca"]), verify=True)
+    return folder
 
 
-def _context_settings(named: str | None) -> dict[str, Any]:
-    from docker import ContextAPI
-    from docker.errors import DockerException
+def _tls(folder: Path, *, verify: bool) -> Any:
+    import docker
 
-    try:
-        context = ContextAPI.get_context(named) if named else ContextAPI.get_current_context()
-    except DockerException as fault:
-        raise UsageFault(str(fault), mend="see `docker context ls`") from fault
-    if context is None:
-        if named:
-            raise UsageFault(
-                f"there is no docker context {named!r}", mend="see `docker context ls`"
-            )
-        return {}
-    settings: dict[str, Any] = {"base_url": context.Host, **_ssh(context.Host or "")}
-    if context.TLSConfig:
-        settings["tls"] = context.TLSConfig
-    return settings
+    ca, *pair = (path if path.is_file() else None for path in map(folder.joinpath, TLS_FILES))
+    return docker.tls.TLSConfig(
+        client_cert=tuple(map(str, pair)) if all(pair) else None,
+        ca_cert=str(ca) if ca else None,
+        verify=verify,
+    )
 
 
-def _knock(host: str) -> None:
+def _knock(host: str, called: str) -> None:
     """See whether somebody listens; the SDK takes long for that, or leaves a socket behind."""
     parts = urlsplit(host)
     try:
@@ -413,13 +428,13 @@ def _knock(host: str) -> None:
     except PermissionError as fault:
         raise Denied(
             "this user may not speak to the Docker engine",
-            place=host,
+            place=called,
             mend="join the docker group, or use sudo",
         ) from fault
     except OSError as fault:
         raise Lost(
             f"no Docker engine answers: {fault.strerror or fault}",
-            place=host,
+            place=called,
             mend="check the host, context or DOCKER_HOST, and that dockerd runs",
         ) from fault
 
@@ -458,4 +473,5 @@ def _cause(fault: BaseException) -> str:
         found = step if isinstance(step, OSError) and step.strerror else found
         step = step.__context__
     text = getattr(found, "strerror", None) or str(found)
+    text = text.removeprefix("Error while fetching server API version: ")
     return text.strip().splitlines()[0][:200] if text.strip() else type(found).__name__
