@@ -13,7 +13,7 @@ from orch.apply.inventory import intended, standing
 from orch.apply.rollback import steps_back
 from orch.apply.verdict import Ending, failure_text, interruption_text, left_over
 from orch.apply.waiting import Awaited, wait_for
-from orch.errors import Denied, Locked, OrchError, StalePlan, Transient, Unreachable
+from orch.errors import Conflict, Denied, Locked, OrchError, StalePlan, Transient, Unreachable
 from orch.plan.stale import manifest_of, recorded
 from orch.types import Event, Operation, Outcome, Release, Verdict
 from orch.version import __version__
@@ -65,7 +65,7 @@ class Deployment:
         self._earlier = {item.id: item for item in last.inventory} if last else {}
 
     def run(self) -> Outcome:
-        """Raises StalePlan, Locked, Unreachable or Denied while nothing was done yet."""
+        """Raises StalePlan, Locked, Unreachable, Denied or Conflict while nothing was done yet."""
         release = self._begin()
         deadline = time.monotonic() + self._order.timeout if self._order.timeout else None
         result = execute(self._plan.actions, self._terms(self._plan, deadline=deadline))
@@ -266,7 +266,7 @@ class Deployment:
         if changed or len(result.failed) != len(result.touched):
             return
         for cause in result.causes.values():
-            if isinstance(cause, StalePlan | Unreachable | Denied):
+            if isinstance(cause, StalePlan | Unreachable | Denied | Conflict):
                 raise cause
 
 

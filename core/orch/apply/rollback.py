@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from orch.errors import Conflict
 from orch.frozen import EMPTY
 from orch.plan.graph import in_order
 from orch.plan.only import name_of
@@ -48,7 +49,8 @@ def steps_back(
     """What must be done so that all that was touched is as in the last good release.
 
     What this plan created goes again, but for what holds data. One-shot jobs have run, and
-    secrets whose earlier version is not among those `held` have lost it: both stay, and are told.
+    secrets whose earlier version is not among those `held` have lost it: both stay, and are told,
+    as does what others changed before this plan could.
     """
     lost = {n for n, version in good.versions.items() if version not in held.get(n, ())}
     touched = set(result.touched)
@@ -59,7 +61,9 @@ def steps_back(
             continue
         live = snapshot.objects.get(action.id) or snapshot.objects.get(action.formerly)
         item = items.get(action.formerly or action.id)
-        why_not = _irreversible(action, item, live, demands, lost)
+        overtaken = isinstance(result.causes.get(action.id), Conflict)
+        why_not = "others changed it" if overtaken else ""
+        why_not = why_not or _irreversible(action, item, live, demands, lost)
         step = None if why_not else _step_back(action, item, live, good.number)
         if why_not:
             kept.append(f"{action.id} ({why_not})")

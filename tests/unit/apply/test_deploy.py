@@ -276,8 +276,27 @@ def test_an_object_moved_between_read_and_write_is_not_overwritten(shop: Any) ->
     shop.deploy(shop.only_web())
     script = Script()
     script.then("apply", lambda: shop.platform.tamper(INSTANCE, "service/web", user="x"))
-    outcome = shop.deploy(shop.only_web("2"), script, rollback=False)
-    assert "changed meanwhile" in outcome.failed["service/web"]
+    with pytest.raises(Conflict, match="changed meanwhile") as fault:
+        shop.deploy(shop.only_web("2"), script)
+    assert fault.value.exit_code == 8
+    assert shop.bodies["service/web"]["user"] == "x"
+
+
+def test_what_others_changed_meanwhile_stays_when_the_rest_goes_back(shop: Any) -> None:
+    def spec(tag: str) -> dict[str, Any]:
+        web = {**shop.service(tag), "depends_on": {"db": HEALTHY}}
+        return dict(shop.document(services={"db": shop.service(tag), "web": web}))
+
+    shop.deploy(spec("1"))
+    before, script = shop.bodies["service/db"], Script()
+    script.then(
+        "apply",
+        lambda: shop.platform.tamper(INSTANCE, "service/web", user="x"),
+        id="service/web",
+    )
+    outcome = shop.deploy(spec("2"), script)
+    assert (outcome.verdict, "others changed it" in outcome.message) == (Verdict.ROLLED_BACK, True)
+    assert shop.bodies["service/db"] == before
     assert shop.bodies["service/web"]["user"] == "x"
 
 
