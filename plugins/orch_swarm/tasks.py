@@ -187,10 +187,11 @@ def trouble(row: Row, tasks: Sequence[Row], nodes: Sequence[Row]) -> str:
         return f"its last run failed: {failures(runs)}" if lost else ""
     if (row.get("UpdateStatus") or {}).get("State") in ("paused", "rollback_paused"):
         return f"its last update is paused: {failures(tasks)}"
-    if split(row, tasks, nodes).lost:
+    parts = split(row, tasks, nodes)
+    if parts.lost:
         return f"its replicas are not started any more: {failures(tasks)}"
-    current = _current(row, nodes)
-    own = [task for task in tasks if current(task)]
+    current, well = _current(row, nodes), {t["ID"] for t in parts.well}
+    own = [task for task in tasks if current(task) and task["ID"] not in well]
     if any(_falls(slot, row) for slot in slots_of(own)):
         told = reasons(own) or f"they were not well within {patience_of(row):g} s"
         return f"its replicas can't be kept running: {told}"
