@@ -256,18 +256,25 @@ class Deployment:
     def _raise_if_nothing_was_done(self, result: Result) -> None:
         """Where not even the first step could be made, the fault itself says it best."""
         if result.lost:
-            raise Locked(
-                f"the lock was lost while this deploy went on: {self._lost.reason}; "
-                f"nothing more was started: {interruption_text(result, Verdict.INTERRUPTED)}",
-                place=str(self._plan.instance),
-                mend="`orch history` tells whether somebody else deploys",
-            )
+            raise self._lock_fault(interruption_text(result, Verdict.INTERRUPTED))
         changed = [id_ for id_ in result.touched if id_ in (*result.done, *result.cut)]
         if changed or len(result.failed) != len(result.touched):
             return
         for cause in result.causes.values():
             if isinstance(cause, StalePlan | Unreachable | Denied | Conflict):
                 raise cause
+
+    def _lock_fault(self, undone: str) -> OrchError:
+        why = self._lost.fault
+        if isinstance(why, Unreachable | Transient):
+            said = "the lock could not be renewed, so nothing more was started"
+            return Unreachable(f"{why.fault}; {said}: {undone}", place=why.place, mend=why.mend)
+        return Locked(
+            f"the lock was lost while this deploy went on: {self._lost.reason}; "
+            f"nothing more was started: {undone}",
+            place=str(self._plan.instance),
+            mend="`orch history` tells whether somebody else deploys",
+        )
 
 
 def _renumbered(plan: Plan, number: int) -> Plan:

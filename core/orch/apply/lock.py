@@ -20,13 +20,14 @@ POLL = 0.5
 
 
 class Loss(threading.Event):
-    """Set once a lock is lost; `reason` says how."""
+    """Set once a lock is lost; `reason` says how, `fault` what a renewal raised in the end."""
 
     reason = ""
+    fault: Exception | None = None
 
-    def tell(self, reason: str) -> None:
+    def tell(self, reason: str, fault: Exception) -> None:
         """Set it."""
-        self.reason = reason
+        self.reason, self.fault = reason, fault
         self.set()
 
 
@@ -47,13 +48,13 @@ class HeldLock:
             try:
                 self._lock = self._store.renew(self._lock, self._ttl)
             except Locked as fault:
-                self.lost.tell(fault.fault.removeprefix("the lock was lost: "))
+                self.lost.tell(fault.fault.removeprefix("the lock was lost: "), fault)
                 return
             except Exception as fault:  # noqa: BLE001  (whatever it is, it was not renewed)
                 # One more try is made before two thirds of its life are over.
                 pause = self._ttl / 12
                 if time.monotonic() - self._renewed > self._ttl * 2 / 3:
-                    self.lost.tell(f"it could not be renewed: {fault}")
+                    self.lost.tell(f"it could not be renewed: {fault}", fault)
                     return
             else:
                 self._renewed, pause = time.monotonic(), self._ttl / 3
