@@ -61,7 +61,7 @@ def everything(trial: Trial) -> dict[str, Any]:
         "restart_policy": {"condition": "any", "delay": "1s", "max_attempts": 3, "window": "1m"},
         "rollback_config": {"parallelism": 0, "monitor": "1s"},
     }
-    every = {**trial.shell("sleep 600"), "deploy": {"mode": "global"}}
+    every = {**trial.shell("sleep 600"), "deploy": {"mode": "global"}, "networks": {"front": {}}}
     return {
         "labels": {"owner": "shop"},
         "services": {
@@ -74,13 +74,17 @@ def everything(trial: Trial) -> dict[str, Any]:
         "volumes": {"data": {"access": "shared", "labels": {"backup": "nightly"}}},
         "networks": {
             "front": {"attachable": True, "labels": {"side": "out"}},
-            "back": {"internal": True, "ipam": [{"subnet": "10.206.0.0/24"}]},
+            "back": {
+                "internal": True,
+                "encrypted": True,
+                "ipam": [{"subnet": "10.206.0.0/24"}],
+            },
         },
     }
 
 
-def run(trial: Trial, script: str) -> int:
-    return trial.backend.exec(trial.instance, "web", "", ["sh", "-c", script], tty=False)  # type: ignore[attr-defined]
+def run(trial: Trial, script: str, service: str = "web") -> int:
+    return trial.backend.exec(trial.instance, service, "", ["sh", "-c", script], tty=False)  # type: ignore[attr-defined]
 
 
 def test_every_field_arrives_and_a_second_plan_is_empty(
@@ -96,7 +100,8 @@ def test_every_field_arrives_and_a_second_plan_is_empty(
         "test $(cat /etc/page.txt) = hello": "config",
         "test $(stat -c %a /etc/page.txt) = 440": "mode of the config",
         "test $(cat /run/secrets/token) = canary-5e1f": "secret",
-        "test $(ulimit -n) = 512": "ulimit",
+        # That of the service itself: runc may raise the one of a command that joins it.
+        "grep -q 'Max open files  *512  *1024' /proc/1/limits": "ulimit",
         "test $(hostname) = front": "hostname",
         "grep -q legacy.example.com /etc/hosts": "extra_hosts",
         "grep -q 'search example.com' /etc/resolv.conf": "dns_search",
@@ -109,6 +114,11 @@ def test_every_field_arrives_and_a_second_plan_is_empty(
     }
     missing = [noun for script, noun in looks.items() if run(trial, script) != 0]
     assert missing == [], capfd.readouterr()
+    assert run(trial, "nslookup www && nslookup web", "every") == 0, capfd.readouterr()
+    assert run(trial, "nslookup wwx", "every") != 0
+    back = backend.client.one("networks", real_name(trial.instance, "back"))
+    assert back is not None
+    assert "encrypted" in back["Options"]
     row = backend.client.one("services", real_name(trial.instance, "web"))
     assert row is not None
     assert "canary-5e1f" not in json.dumps(row)
@@ -127,17 +137,23 @@ def test_configs_and_secrets_change_and_earlier_ones_are_collected(
             "secrets": {"token": {"provider": "env", "key": "TOKEN"}},
         }
 
-    prefix = real_name(trial.instance, "x")[:-1]
-    for number in range(4):
+    def held(kind: str) -> list[str]:
+        prefix = real_name(trial.instance, "x")[:-1]
+        rows = (row.get("Spec", row) for row in backend.client.listed(kind))
+        return [row["Name"] for row in rows if row["Name"].startswith(prefix)]
+
+    for number in range(3):
         trial.secrets.values["token"] = f"value {number}"
         trial.deployed(document(f"text {number}"))
         assert trial.pending(document(f"text {number}")) == []
-    for kind in ("configs", "secrets"):
-        kept = [r for r in backend.client.listed(kind) if r["Spec"]["Name"].startswith(prefix)]
-        # The newest one, and the one that the engine itself would roll back to.
-        assert len(kept) <= 2, [r["Spec"]["Name"] for r in kept]
+        assert run(trial, f"test \"$(cat /page)\" = 'text {number}'") == 0
+        assert run(trial, f"test \"$(cat /run/secrets/token)\" = 'value {number}'") == 0
+    # The newest one, and the one that the engine itself would roll back to.
+    assert len(held("configs")) <= 2, held("configs")
+    assert len(held("secrets")) == 3, "a release that is kept can be returned to"
+    newest = trial.session().releases()[0].versions
+    backend.forget_secrets(trial.instance, {key: [value] for key, value in newest.items()})
+    assert len(held("secrets")) == 2, held("secrets")
     trial.down()
     for kind in ("configs", "secrets", "networks", "services"):
-        rows = backend.client.listed(kind)
-        names = [r.get("Spec", r)["Name"] for r in rows]
-        assert [name for name in names if name.startswith(prefix)] == []
+        assert held(kind) == []
