@@ -112,7 +112,7 @@ class Change:
 
         It compares what it is sent word by word, and would start them anew for other ones.
         """
-        if self._action.operation in _AGAIN:
+        if self._action.operation in _AGAIN or live.failed:
             return False
         standing = wire.service_spec(live.body, self._real, self._swarm.ids())
         for key in ("EndpointSpec", "TaskTemplate"):
