@@ -5,12 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
-from urllib.parse import urlsplit
 
 from orch.errors import Denied, OrchError, Transient, Unreachable, UsageFault
 from orch_swarm.contexts import Endpoint, endpoint
@@ -27,6 +25,7 @@ from orch_swarm.faults import (
     NoManager,
     fault_of,
 )
+from orch_swarm.reach import cause, knock, left_alone, nobody, unanswered
 from orch_swarm.ssh import Tunnel
 
 if TYPE_CHECKING:
@@ -38,7 +37,6 @@ SECONDS = 60
 REGISTRY_SECONDS = 15
 POOL = 32
 TLS_FILES = ("ca.pem", "cert.pem", "key.pem")
-KNOCK_SECONDS = 5.0
 WAITS = (6.0, 6.0, 6.0, 6.0, 25.0)
 """Seconds that an answer may take, one try after another. A manager that asks a leader which has
 just died gives it 20, and does not turn to the next one before; what is asked later is told."""
@@ -79,14 +77,14 @@ class SwarmClient:
                     faults.append(fault)
                     self._hosts.append(self._hosts.pop(0))
                     if len(faults) == len(self._hosts):
-                        raise _nobody(faults) from fault
+                        raise nobody(faults) from fault
             return self._api
 
     def _connect(self, host: str) -> APIClient:
         there = self._endpoint(host)
         self._where = there.host
         address = self._through(there.host)
-        _knock(address, there.host)
+        knock(address, there.host)
         settings = {"tls": _tls(there.tls, verify=there.verify)} if there.tls else {}
         try:
             return _connected(address, settings)
@@ -114,17 +112,17 @@ class SwarmClient:
                     found = call(api, WAITS[min(lost, len(WAITS) - 1)])
             except Leaderless as fault:
                 if isinstance(fault, Deposed) and not repeat:
-                    raise _unanswered(fault) from fault
+                    raise unanswered(fault) from fault
                 since = since or time.monotonic()
                 self._outlast(fault, since)
             except InUse:
                 raise
             except (Lost, NoManager, Transient) as fault:
                 if isinstance(fault, Unreachable) and len(self._hosts) == 1:
-                    raise _left_alone(fault) from fault
+                    raise left_alone(fault) from fault
                 self._leave(api)
                 if not repeat:
-                    raise _unanswered(fault) from fault
+                    raise unanswered(fault) from fault
                 lost += 1
                 if lost >= max(len(WAITS), len(self._hosts)):
                     raise
@@ -155,7 +153,7 @@ class SwarmClient:
 
     def _unreachable(self, fault: BaseException) -> Unreachable:
         tunnel = self._tunnels.get(self._where)
-        said = (tunnel.said() if tunnel else "") or _cause(fault)
+        said = (tunnel.said() if tunnel else "") or cause(fault)
         mend = "check the host, context or DOCKER_HOST, its TLS files, and that dockerd runs"
         if "to an HTTPS server" in said:
             mend = "name a folder with its certificates as `tls`, or a context that has them"
@@ -183,7 +181,7 @@ class SwarmClient:
             said = str(fault.explanation or fault)
             raise fault_of(int(fault.status_code or 0), said, self._where) from fault
         except (requests.Timeout, TimeoutError) as fault:
-            raise Transient(f"the engine did not answer in time: {_cause(fault)}") from fault
+            raise Transient(f"the engine did not answer in time: {cause(fault)}") from fault
         except (
             docker.errors.DockerException,
             requests.RequestException,
@@ -413,65 +411,3 @@ def _tls(folder: Path, *, verify: bool) -> Any:
         ca_cert=str(ca) if ca else None,
         verify=verify,
     )
-
-
-def _knock(host: str, called: str) -> None:
-    """See whether somebody listens; the SDK takes long for that, or leaves a socket behind."""
-    parts = urlsplit(host)
-    try:
-        if parts.scheme == "unix":
-            with socket.socket(socket.AF_UNIX) as line:
-                line.connect(parts.path)
-        elif parts.scheme in ("tcp", "http", "https") and parts.hostname:
-            address = (parts.hostname, parts.port or 2375)
-            socket.create_connection(address, KNOCK_SECONDS).close()
-    except PermissionError as fault:
-        raise Denied(
-            "this user may not speak to the Docker engine",
-            place=called,
-            mend="join the docker group, or use sudo",
-        ) from fault
-    except OSError as fault:
-        raise Lost(
-            f"no Docker engine answers: {fault.strerror or fault}",
-            place=called,
-            mend="check the host, context or DOCKER_HOST, and that dockerd runs",
-        ) from fault
-
-
-def _unanswered(fault: OrchError) -> Transient:
-    """A write that may have been done or not."""
-    return Transient(f"no answer came: {fault.fault}", place=fault.place)
-
-
-def _left_alone(fault: Unreachable) -> Unreachable:
-    """A manager that had answered is gone, and no other one is known."""
-    if not isinstance(fault, Lost):
-        return fault
-    return Lost(
-        fault.fault,
-        place=fault.place,
-        mend="start it again, or name another manager; of several, separated by commas, the next "
-        "one is asked when one is lost",
-    )
-
-
-def _nobody(faults: list[Unreachable]) -> Unreachable:
-    if len(faults) == 1:
-        return faults[0]
-    return Lost(
-        "no manager answers: " + "; ".join(f"{fault.place}: {fault.fault}" for fault in faults),
-        mend="check the hosts that the target names, and that dockerd runs there",
-    )
-
-
-def _cause(fault: BaseException) -> str:
-    """The innermost reason, without the wrappings of HTTP libraries."""
-    found: BaseException = fault
-    step: BaseException | None = fault
-    while step is not None:
-        found = step if isinstance(step, OSError) and step.strerror else found
-        step = step.__context__
-    text = getattr(found, "strerror", None) or str(found)
-    text = text.removeprefix("Error while fetching server API version: ")
-    return text.strip().splitlines()[0][:200] if text.strip() else type(found).__name__
