@@ -160,6 +160,9 @@ def _stop_engine(engine: Engine, process: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+    # Mounts that outlive their engine would stand in the way of whoever clears the folder.
+    for name in (engine.folder / "exec/netns").glob("*"):
+        subprocess.run(["umount", "--lazy", name], capture_output=True, check=False)
     shutil.rmtree(engine.folder, ignore_errors=True)
 
 

@@ -66,4 +66,5 @@ def trial(backend: SwarmBackend, tool_image: str) -> Iterator[Trial]:
     made = Trial(backend, Containers(tool_image), "tests", f"t{uuid.uuid4().hex[:8]}")
     yield made
     made.session().unlock()
-    made.down()
+    outcome = made.down()
+    assert outcome.exit_code == 0, outcome

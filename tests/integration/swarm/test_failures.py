@@ -110,6 +110,22 @@ def test_more_memory_than_any_node_has_is_refused_with_figures(trial: Trial) -> 
         trial.plan({"services": {"web": service}})
 
 
+def test_what_a_later_engine_alone_knows_is_refused_with_its_version(
+    trial: Trial, backend: SwarmBackend
+) -> None:
+    spoken = backend.client.api_version()
+    for field, value, needed in (
+        ("oom_score_adj", 100, (1, 46)),
+        ("security_opt", ["no-new-privileges:true"], (1, 44)),
+    ):
+        document = {"services": {"web": {**trial.web_service("one"), field: value}}}
+        if spoken >= needed:
+            assert trial.plan(document).plan.pending
+            continue
+        with pytest.raises(Refused, match=rf"{field}.* needs API {needed[0]}\.{needed[1]}"):
+            trial.plan(document)
+
+
 def test_start_first_with_a_host_port_is_refused_in_the_plan(trial: Trial) -> None:
     service = trial.web_service("one", update_config={"order": "start-first"})
     service["ports"] = [{"target": 8080, "published": free_port(), "mode": "host"}]
