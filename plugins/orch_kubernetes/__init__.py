@@ -1,0 +1,48 @@
+"""The Kubernetes backend."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orch.backend.contract import BackendFactory
+from orch.backend.hooks import hook
+from orch.frozen import FrozenDict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from orch_kubernetes.backend import KubernetesBackend
+
+OPTIONS = FrozenDict(
+    {
+        "flavour": "plain, k3s, eks, eks-fargate, aks, gke, gke-autopilot, digitalocean, ibm, oke, "
+        "tanzu or openshift.",
+        "version": "Version of the cluster, from 1.20 to 1.37.",
+        "routes": "gateway, ingress or route: how ways in from outside are made.",
+        "ingress_class": "Class of Ingresses; by default the flavour's own.",
+        "gateway_class": "Class of the Gateway that is made for routes.",
+        "gateway": "Gateway that is there and is used, as NAME or NAMESPACE/NAME.",
+        "issuer": "Cluster issuer of cert-manager for certificates by ACME; letsencrypt by default.",
+        "storage_class": "Storage class of volumes that name no driver.",
+        "shared_storage_class": "The same for volumes that several may mount.",
+    }
+)
+
+
+def create(options: Mapping[str, str]) -> KubernetesBackend:
+    """A Kubernetes backend."""
+    from orch_kubernetes.backend import KubernetesBackend
+
+    return KubernetesBackend(options)
+
+
+@hook
+def orch_register_backend() -> BackendFactory:
+    """Kubernetes and its flavours."""
+    return BackendFactory(
+        "kubernetes",
+        "Kubernetes and its flavours: objects of the API, by version and by what a cluster has",
+        create,
+        extra="kubernetes",
+        options=OPTIONS,
+    )

@@ -1,0 +1,38 @@
+"""Kubernetes as a backend; compile needs no cluster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orch_kubernetes import names
+from orch_kubernetes.capabilities import capabilities
+from orch_kubernetes.compile import compile_kubernetes
+from orch_kubernetes.facts import facts_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from orch.backend.capabilities import Capabilities
+    from orch.spec.application import Application
+    from orch.types import Manifest
+
+
+class KubernetesBackend:
+    """One cluster, or one flavour of them."""
+
+    name = names.BACKEND
+
+    def __init__(self, options: Mapping[str, str]) -> None:
+        self._options = dict(options)
+        self.facts = facts_of(self._options)
+
+    def capabilities(self) -> Capabilities:
+        """What this version and flavour hold."""
+        return capabilities(self.facts)
+
+    def compile(self, app: Application) -> Manifest:
+        """The application in objects of the API."""
+        return compile_kubernetes(app, self.facts)
+
+    def close(self) -> None:
+        """Nothing is open."""

@@ -1,0 +1,201 @@
+"""The best that each field of the spec gets on a cluster; what is not named has no effect."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from orch.backend.capabilities import Capabilities
+from orch.frozen import FrozenDict
+from orch.types import Fidelity
+from orch_kubernetes.flavours import INGRESS
+from orch_kubernetes.names import AUTOSCALED, RULE
+from orch_kubernetes.rules import CONTAINER, JOB, NETWORK, SERVICE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from orch_kubernetes.facts import ClusterFacts
+
+_CONTAINER = (
+    "image", "pull_policy", "platform", "command", "entrypoint", "working_dir", "user",
+    "group_add", "tty", "stdin_open", "environment", "configs", "secrets", "volumes", "read_only",
+    "cap_add", "cap_drop", "security_opt", "privileged", "sysctls", "resources",
+)  # fmt: skip
+_POD = (
+    *_CONTAINER, "annotations", "labels", "profiles", "networks", "network_mode", "extra_hosts",
+    "dns_search", "dns_opt", "hostname", "ipc", "pid", "userns_mode", "runtime",
+    "credential_spec", "stop_grace_period",
+)  # fmt: skip
+_PROBED = ("ports", "probes")
+_SERVICE = (*_POD, *_PROBED, "deploy", "post_start", "pre_stop", "autoscale")
+_JOB = (
+    *_POD, "schedule", "time_zone", "concurrency", "starting_deadline", "suspend",
+    "backoff_limit", "timeout", "completions", "parallelism", "history", "ttl", "placement",
+    "restart_policy", "priority",
+)  # fmt: skip
+_UNITS = ("services.*", "jobs.*")
+_INSIDE = tuple(f"{unit}.{part}.*" for unit in _UNITS for part in ("pre_start", "sidecars"))
+_PROBING = ("services.*", *(f"{unit}.sidecars.*" for unit in _UNITS))
+_NATIVE: Mapping[str, tuple[str, ...]] = {
+    "services.*": _SERVICE,
+    "jobs.*": _JOB,
+    **{inside: _CONTAINER for inside in _INSIDE},
+    **{f"{unit}.sidecars.*": (*_CONTAINER, *_PROBED) for unit in _UNITS},
+    "volumes.*": ("size", "access", "per_replica", "driver", "labels", "name", "external"),
+    "networks.*": ("labels", "external"),
+    "configs.*": ("file", "content", "encoding", "external", "labels"),
+    "secrets.*": ("provider", "key", "path", "options", "external", "labels"),
+    "registries.*": ("username", "password"),
+    "routes.*": ("host", "path", "service", "port", "tls"),
+}
+_WHOLE = ("apiVersion", "name", "labels.**", "fidelity.**")
+_ANYWHERE = (*_UNITS, *_INSIDE)
+FEATURES = frozenset(
+    {
+        "cron", "global", "jobs", "per-replica-volumes", "placement", "published-ports", "routes",
+        "secret-variables", "sidecars", "volumes",
+    }
+)  # fmt: skip
+
+
+def _below(nouns: Iterable[str], *keys: str) -> tuple[str, ...]:
+    return tuple(f"{noun}.{key}" for noun in nouns for key in keys)
+
+
+_RESOURCES = (*_below(_ANYWHERE, "resources"), "services.*.deploy.resources")
+_ROLL = "services.*.deploy.update_config"
+_EMULATED = (
+    *_below(_UNITS, "depends_on.**", "networks.*.aliases"),
+    *_below(_ANYWHERE, "shm_size", "init", "configs.*.gid", "secrets.*.gid"),
+    *_below(_ANYWHERE, "devices.*.source", "devices.*.target"),
+    *_below((_ROLL,), "delay", "failure_action", "max_failure_ratio", "canary", "promote"),
+    *_below(("services.*.post_start.*", "services.*.pre_stop.*"), "working_dir", "environment.**"),
+    "configs.*.name", "secrets.*.name", "routes.*.tls.acme",
+)  # fmt: skip
+_DEGRADED = (
+    *_below(_UNITS, "dns"),
+    *_below(_RESOURCES, "reservations.generic.*"),
+    *_below(_RESOURCES, *(f"reservations.devices.*.{k}" for k in ("capabilities", "count", "driver"))),
+    "services.*.autoscale.metrics.*.name",
+)  # fmt: skip
+_LOST = (
+    *_below(_ANYWHERE, "stop_signal", "devices.*.permissions"),
+    *_below(_ANYWHERE, "volumes.*.tmpfs.mode", "volumes.*.volume.nocopy"),
+    *_below(_ANYWHERE, "configs.*.uid", "secrets.*.uid"),
+    *_below(_RESOURCES, "limits.pids", "limits.swap"),
+    *_below(_RESOURCES, "reservations.devices.*.device_ids", "reservations.devices.*.options.**"),
+    *_below(_PROBING, *(f"probes.{kind}.success_threshold" for kind in ("startup", "liveness"))),
+    *_below(("volumes.*",), "driver_opts.**"),
+    "policies.*.from.*.port",
+)  # fmt: skip
+LIMITS: Mapping[str, object] = FrozenDict(
+    {
+        "immutable": (
+            *(f"{kind}:spec.selector" for kind in ("Deployment", "StatefulSet", "DaemonSet")),
+            "StatefulSet:spec.serviceName", "StatefulSet:spec.podManagementPolicy",
+            "StatefulSet:spec.volumeClaimTemplates",
+            "Job:spec.template", "Job:spec.completions", "Job:spec.completionMode",
+            "Service:spec.clusterIP", "Secret:type", "PriorityClass:value",
+            "PersistentVolumeClaim:spec.accessModes",
+            "PersistentVolumeClaim:spec.storageClassName",
+        ),
+        "initial": FrozenDict(
+            {
+                f"{kind}:spec.replicas": f"metadata.annotations.{AUTOSCALED}"
+                for kind in ("Deployment", "StatefulSet")
+            }
+        ),
+        "exclusive": (),
+        "content_named": ("ConfigMap", "Secret"),
+        "stateful": ("PersistentVolumeClaim",),
+    }
+)  # fmt: skip
+_POD_LISTS: Mapping[str, tuple[str, ...]] = {
+    "containers": ("name",),
+    "initContainers": ("name",),
+    "volumes": ("name",),
+    "imagePullSecrets": ("name",),
+    "hostAliases": ("ip",),
+    "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
+    **{
+        f"{part}.*.{key}": keys
+        for part in ("containers", "initContainers")
+        for key, keys in (
+            ("env", ("name",)),
+            ("ports", ("containerPort", "protocol")),
+            ("volumeMounts", ("mountPath",)),
+        )
+    },
+}
+_TEMPLATES = {
+    **dict.fromkeys(("Deployment", "StatefulSet", "DaemonSet", "Job"), "spec.template.spec"),
+    "CronJob": "spec.jobTemplate.spec.template.spec",
+}
+LIST_KEYS: Mapping[str, tuple[str, ...]] = FrozenDict(
+    {
+        **{
+            f"{kind}:{base}.{path}": keys
+            for kind, base in _TEMPLATES.items()
+            for path, keys in _POD_LISTS.items()
+        },
+        "Service:spec.ports": ("port", "protocol"),
+    }
+)
+"""The keys by which the API merges lists."""
+
+
+@cache
+def capabilities(facts: ClusterFacts) -> Capabilities:
+    """What a cluster holds of which these facts are known."""
+    fields = {f"{noun}.{key}.**": Fidelity.NATIVE for noun, keys in _NATIVE.items() for key in keys}
+    fields |= dict.fromkeys(_WHOLE, Fidelity.NATIVE)
+    for patterns, outcome in (
+        (_EMULATED, Fidelity.EMULATED),
+        (_DEGRADED, Fidelity.DEGRADED),
+        (_LOST, Fidelity.LOST),
+    ):
+        fields |= dict.fromkeys(patterns, outcome)
+    reasons: dict[str, str] = {}
+    for noun, losses in (
+        *((noun, CONTAINER) for noun in _ANYWHERE),
+        ("services.*", SERVICE),
+        ("jobs.*", JOB),
+        ("networks.*", NETWORK),
+    ):
+        for key, loss in losses.items():
+            fields[f"{noun}.{key}.**"] = Fidelity.LOST
+            reasons[f"{noun}.{key}.**"] = loss.reason
+    fields |= _by_facts(facts)
+    for noun in _UNITS:
+        fields[f"{noun}.overrides.**"] = Fidelity.LOST
+        fields[f"{noun}.overrides.kubernetes.**"] = Fidelity.NATIVE
+    return Capabilities(
+        fields=FrozenDict(fields),
+        features=FEATURES,
+        names=RULE,
+        limits=LIMITS,
+        list_keys=LIST_KEYS,
+        reasons=FrozenDict(reasons),
+    )
+
+
+def _by_facts(facts: ClusterFacts) -> dict[str, Fidelity]:
+    """What depends on the cluster's version and flavour."""
+    flavour = facts.flavour
+    between = Fidelity.EMULATED if flavour.enforces_policies else Fidelity.DEGRADED
+    fields = {
+        "policies.*.to.**": between,
+        "policies.*.from.*.service": between,
+        "networks.*.name": between,
+        "networks.*.internal": between,
+        "routes.*.weight": Fidelity.LOST if facts.routes == INGRESS else Fidelity.NATIVE,
+    }
+    fields |= {f"{unit}.networks.*": between for unit in _UNITS}
+    if not facts.has("time_zone"):
+        fields["jobs.*.time_zone"] = Fidelity.LOST
+    if not facts.has("user_namespaces"):
+        fields |= dict.fromkeys(_below(_UNITS, "userns_mode"), Fidelity.LOST)
+    if "user" in flavour.refused:
+        fields |= dict.fromkeys(_below(_ANYWHERE, "user", "group_add"), Fidelity.LOST)
+    return fields

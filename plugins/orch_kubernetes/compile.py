@@ -1,0 +1,59 @@
+"""Application to manifest: objects of the Kubernetes API as they are sent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orch.compile.builder import ManifestBuilder
+from orch_kubernetes import names
+from orch_kubernetes.capabilities import capabilities
+from orch_kubernetes.files import compile_files, use_registries
+from orch_kubernetes.job import JobCompiler
+from orch_kubernetes.network import compile_addresses, compile_aliases
+from orch_kubernetes.objects import Scope
+from orch_kubernetes.policies import PolicyCompiler
+from orch_kubernetes.routes import compile_routes
+from orch_kubernetes.scaling import (
+    compile_autoscale,
+    compile_disruption,
+    compile_priorities,
+)
+from orch_kubernetes.storage import compile_volumes
+from orch_kubernetes.workload import WorkloadCompiler, kind_of
+
+if TYPE_CHECKING:
+    from orch.spec.application import Application
+    from orch.types import Manifest
+    from orch_kubernetes.facts import ClusterFacts
+
+
+def compile_kubernetes(app: Application, facts: ClusterFacts) -> Manifest:
+    """The application for a cluster of which these facts are known."""
+    make = ManifestBuilder(app, names.BACKEND, capabilities(facts))
+    scope = Scope(make, app, facts)
+    make.note(f"compiled for {facts.flavour.title} {facts.said_version}")
+    compile_files(scope)
+    _account(scope)
+    compile_volumes(scope)
+    compile_priorities(scope)
+    for name, view in make.app.jobs.items():
+        JobCompiler(scope, name, view).compile()
+    for name, view in make.app.services.items():
+        kind = kind_of(app, view.value)
+        compile_addresses(scope, name, view, kind)
+        WorkloadCompiler(scope, name, view).compile()
+        compile_autoscale(scope, name, view, kind)
+        compile_disruption(scope, name, view, kind)
+    compile_aliases(scope)
+    PolicyCompiler(scope).compile()
+    compile_routes(scope)
+    make.core(make.app.fidelity)
+    return make.build()
+
+
+def _account(scope: Scope) -> None:
+    """An account of the application's own, so that it shares no rights with others."""
+    name = scope.app.name
+    resource = scope.begin("v1", "ServiceAccount", f"account/{name}", names.object_name(name))
+    resource.set("automountServiceAccountToken", value=False)
+    use_registries(scope, resource, ())

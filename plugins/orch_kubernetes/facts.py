@@ -1,0 +1,117 @@
+"""What compile has to know of a cluster: its version, its flavour, and how routes are made."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orch.errors import UsageFault
+from orch_kubernetes.flavours import FLAVOURS, GATEWAY, INGRESS, ROUTE, Flavour
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Version = tuple[int, int]
+OLDEST, NEWEST = (1, 20), (1, 37)
+_VERSION = re.compile(r"v?(\d+)\.(\d+)")
+_MINIMAL: Mapping[str, Version] = {
+    "cron_v1": (1, 21),
+    "disruption_v1": (1, 21),
+    "autoscaling_v2": (1, 23),
+    "daemonset_surge": (1, 22),
+    "ready_seconds": (1, 23),
+    "grpc_probe": (1, 24),
+    "time_zone": (1, 25),
+    "claim_retention": (1, 27),
+    "sidecars": (1, 29),
+    "apparmor_field": (1, 30),
+    "user_namespaces": (1, 33),
+}
+"""The first minor version that has a feature on by default."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterFacts:
+    """A cluster as compile sees it; without one, what the flavour brings.
+
+    `gateway` is a Gateway that is there, as NAME or NAMESPACE/NAME; empty makes one.
+    """
+
+    version: Version = (1, 36)
+    flavour: Flavour = FLAVOURS["plain"]
+    routes: str = INGRESS
+    ingress_class: str = ""
+    gateway_class: str = ""
+    gateway: str = ""
+    issuer: str = "letsencrypt"
+    storage_class: str = ""
+    shared_storage_class: str = ""
+
+    def has(self, feature: str) -> bool:
+        """Whether this version has a feature of the table above."""
+        return self.version >= _MINIMAL[feature]
+
+    @property
+    def said_version(self) -> str:
+        """The version as people write it."""
+        return f"{self.version[0]}.{self.version[1]}"
+
+    @property
+    def cron_api(self) -> str:
+        """The API version of CronJob."""
+        return "batch/v1" if self.has("cron_v1") else "batch/v1beta1"
+
+    @property
+    def disruption_api(self) -> str:
+        """The API version of PodDisruptionBudget."""
+        return "policy/v1" if self.has("disruption_v1") else "policy/v1beta1"
+
+    @property
+    def autoscaling_api(self) -> str:
+        """The API version of HorizontalPodAutoscaler."""
+        return "autoscaling/v2" if self.has("autoscaling_v2") else "autoscaling/v2beta2"
+
+
+def facts_of(options: Mapping[str, str]) -> ClusterFacts:
+    """The facts that a target's options give. Raises UsageFault for what is not known."""
+    flavour = FLAVOURS.get(options.get("flavour") or "plain")
+    if flavour is None:
+        raise UsageFault(
+            f"there is no flavour {options['flavour']!r}",
+            place="the target's option flavour",
+            mend=f"choose one of {', '.join(FLAVOURS)}",
+        )
+    routes = options.get("routes") or flavour.routes
+    if routes not in (GATEWAY, INGRESS, ROUTE):
+        raise UsageFault(
+            f"routes can't be made by {routes!r}",
+            place="the target's option routes",
+            mend="choose gateway, ingress or route",
+        )
+    return ClusterFacts(
+        version=_version(options.get("version", "")),
+        flavour=flavour,
+        routes=routes,
+        ingress_class=options.get("ingress_class") or flavour.ingress_class,
+        gateway_class=options.get("gateway_class") or flavour.gateway_class,
+        gateway=options.get("gateway", ""),
+        issuer=options.get("issuer") or "letsencrypt",
+        storage_class=options.get("storage_class") or flavour.storage_class,
+        shared_storage_class=options.get("shared_storage_class") or flavour.shared_storage_class,
+    )
+
+
+def _version(text: str) -> Version:
+    if not text:
+        return ClusterFacts().version
+    match = _VERSION.match(text)
+    found = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not OLDEST <= found <= NEWEST:
+        known = "1.20 to 1.37"
+        raise UsageFault(
+            f"the version {text!r} is not one that is compiled for",
+            place="the target's option version",
+            mend=f"say one from {known}",
+        )
+    return found

@@ -1,0 +1,226 @@
+"""The flavours of Kubernetes, as data: how each is known, what it brings, lacks and refuses.
+
+What a cluster really has is found out from it; this is what holds when none is asked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from orch.frozen import EMPTY, FrozenDict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+GATEWAY, INGRESS, ROUTE = "gateway", "ingress", "route"
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """By what a cluster is recognised: its version's suffix, its API groups, labels of nodes."""
+
+    version: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    node_labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Flavour:
+    """One flavour.
+
+    `storage_class` and `shared_storage_class` are empty where the cluster's default has to do,
+    or where none is shared. `refused` maps what its policy refuses to the reason, by words of
+    this table: privileged, host_network, host_port, host_path, host_pid, host_ipc, daemonset,
+    user, device, capability, sysctl, block_storage. `minimum` are the least requests that it
+    takes, in thousandths of a cpu and in bytes.
+    """
+
+    name: str
+    title: str
+    marks: Marks = Marks()
+    routes: str = INGRESS
+    ingress_class: str = ""
+    gateway_class: str = ""
+    load_balancer: bool = True
+    load_balancer_annotations: Mapping[str, str] = EMPTY
+    ingress_annotations: Mapping[str, str] = EMPTY
+    certificate_annotation: str = ""
+    storage_class: str = ""
+    shared_storage_class: str = ""
+    enforces_policies: bool = False
+    refused: Mapping[str, str] = EMPTY
+    minimum: Mapping[str, int] = EMPTY
+
+
+_AWS = "service.beta.kubernetes.io/aws-load-balancer-"
+_EKS = Flavour(
+    "eks",
+    "Amazon EKS",
+    Marks(version=("-eks-",), node_labels=("eks.amazonaws.com/nodegroup",)),
+    ingress_class="alb",
+    load_balancer_annotations=FrozenDict(
+        {
+            f"{_AWS}type": "external",
+            f"{_AWS}nlb-target-type": "ip",
+            f"{_AWS}scheme": "internet-facing",
+        }
+    ),
+    ingress_annotations=FrozenDict(
+        {
+            "alb.ingress.kubernetes.io/scheme": "internet-facing",
+            "alb.ingress.kubernetes.io/target-type": "ip",
+        }
+    ),
+    certificate_annotation="alb.ingress.kubernetes.io/certificate-arn",
+    shared_storage_class="efs-sc",
+)
+_FARGATE = "Fargate gives each pod a machine of its own, and none of its host"
+_GKE = Flavour(
+    "gke",
+    "Google GKE",
+    Marks(version=("-gke.",), node_labels=("cloud.google.com/gke-nodepool",)),
+    routes=GATEWAY,
+    ingress_class="gce",
+    gateway_class="gke-l7-global-external-managed",
+    certificate_annotation="networking.gke.io/certmap",
+    storage_class="standard-rwo",
+    shared_storage_class="standard-rwx",
+    enforces_policies=True,
+)
+_AUTOPILOT = "Autopilot admits nothing that reaches the node"
+_SCC = "the restricted-v2 security context constraint admits it not"
+
+FLAVOURS: Mapping[str, Flavour] = FrozenDict(
+    {
+        flavour.name: flavour
+        for flavour in (
+            Flavour("plain", "Kubernetes", load_balancer=False),
+            Flavour(
+                "k3s",
+                "K3s",
+                Marks(version=("+k3s",), groups=("helm.cattle.io", "k3s.cattle.io")),
+                ingress_class="traefik",
+                storage_class="local-path",
+                enforces_policies=True,
+            ),
+            _EKS,
+            replace(
+                _EKS,
+                name="eks-fargate",
+                title="Amazon EKS on Fargate",
+                marks=Marks(node_labels=("eks.amazonaws.com/compute-type",)),
+                refused=FrozenDict(
+                    dict.fromkeys(
+                        (
+                            "privileged", "host_network", "host_port", "host_path", "host_pid",
+                            "host_ipc", "daemonset", "device",
+                        ),
+                        _FARGATE,
+                    )
+                    | {"block_storage": "Fargate mounts EFS alone"}
+                ),
+            ),
+            Flavour(
+                "aks",
+                "Azure AKS",
+                Marks(groups=("aks.azure.com",), node_labels=("kubernetes.azure.com/cluster",)),
+                ingress_class="webapprouting.kubernetes.azure.com",
+                gateway_class="approuting-istio",
+                storage_class="managed-csi",
+                shared_storage_class="azurefile-csi",
+            ),
+            _GKE,
+            replace(
+                _GKE,
+                name="gke-autopilot",
+                title="Google GKE Autopilot",
+                marks=Marks(
+                    groups=("auto.gke.io",), node_labels=("cloud.google.com/gke-provisioning",)
+                ),
+                refused=FrozenDict(
+                    dict.fromkeys(
+                        (
+                            "privileged", "host_network", "host_port", "host_path", "host_pid",
+                            "host_ipc", "device", "sysctl",
+                        ),
+                        _AUTOPILOT,
+                    )
+                ),
+                minimum=FrozenDict({"cpus": 50, "memory": 52 << 20}),
+            ),
+            Flavour(
+                "digitalocean",
+                "DigitalOcean Kubernetes",
+                Marks(node_labels=("doks.digitalocean.com/node-pool",)),
+                storage_class="do-block-storage",
+                load_balancer_annotations=FrozenDict(
+                    {"service.beta.kubernetes.io/do-loadbalancer-protocol": "tcp"}
+                ),
+                enforces_policies=True,
+            ),
+            Flavour(
+                "ibm",
+                "IBM Cloud Kubernetes Service",
+                Marks(version=("+IKS",), node_labels=("ibm-cloud.kubernetes.io/worker-id",)),
+                ingress_class="public-iks-k8s-nginx",
+                load_balancer_annotations=FrozenDict(
+                    {"service.kubernetes.io/ibm-load-balancer-cloud-provider-ip-type": "public"}
+                ),
+                storage_class="ibmc-vpc-block-general-purpose",
+                shared_storage_class="ibmc-vpc-file-dp2",
+                enforces_policies=True,
+            ),
+            Flavour(
+                "oke",
+                "Oracle OKE",
+                Marks(node_labels=("oci.oraclecloud.com/fault-domain",)),
+                ingress_class="native-ic",
+                load_balancer_annotations=FrozenDict({"oci.oraclecloud.com/load-balancer-type": "lb"}),
+                storage_class="oci-bv",
+            ),
+            Flavour(
+                "tanzu",
+                "VMware Tanzu",
+                Marks(version=("+vmware",), groups=("run.tanzu.vmware.com",)),
+                enforces_policies=True,
+            ),
+            Flavour(
+                "openshift",
+                "Red Hat OpenShift",
+                Marks(groups=("route.openshift.io", "config.openshift.io")),
+                routes=ROUTE,
+                ingress_class="openshift-default",
+                enforces_policies=True,
+                refused=FrozenDict(
+                    dict.fromkeys(
+                        (
+                            "privileged", "host_network", "host_port", "host_path", "host_pid",
+                            "host_ipc", "device", "capability",
+                        ),
+                        _SCC,
+                    )
+                    | {"user": "the project's own range of users is used, and no other admitted"}
+                ),
+            ),
+        )
+    }
+)  # fmt: skip
+
+
+def recognise(
+    version: str, groups: frozenset[str] = frozenset(), node_labels: frozenset[str] = frozenset()
+) -> Flavour:
+    """The flavour of a cluster by what it tells of itself; `plain` when no mark fits.
+
+    Of several that fit the one with a mark of its own nodes or groups wins over the version.
+    """
+    best, most = FLAVOURS["plain"], 0
+    for flavour in FLAVOURS.values():
+        marks = flavour.marks
+        weight = any(part in version for part in marks.version)
+        weight += 2 * sum(group in groups for group in marks.groups)
+        weight += 2 * sum(label in node_labels for label in marks.node_labels)
+        if weight > most:
+            best, most = flavour, weight
+    return best

@@ -1,0 +1,97 @@
+"""OpenShift's Routes: one a host and path, with its certificate in it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from orch.compile.tokens import value_token
+from orch.types import Fidelity
+from orch_kubernetes import names
+from orch_kubernetes.network import port_number
+
+if TYPE_CHECKING:
+    from orch.compile.builder import ResourceBuilder
+    from orch.compile.view import View
+    from orch.types import FieldPath
+    from orch_kubernetes.objects import Scope
+
+MOST_BACKENDS, HEAVIEST = 4, 256
+CERT_MANAGER = "cert-manager has to be there, with its addition for routes"
+ISSUER = "cert-manager.io/issuer-name"
+
+
+class OpenShiftRoutes:
+    """Writes all routes."""
+
+    def __init__(self, scope: Scope, routes: list[View]) -> None:
+        self._scope, self._make, self._routes = scope, scope.make, routes
+
+    def compile(self) -> None:
+        """One Route for each host and path."""
+        found: dict[tuple[str, str], list[View]] = {}
+        for route in self._routes:
+            found.setdefault((route.value.host or "", route.value.path), []).append(route)
+        for (host, path), routes in found.items():
+            tls = next((r for r in self._routes if (r.value.host or "") == host and r.tls), None)
+            self._one(host, path, routes, tls)
+
+    def _one(self, host: str, path: str, routes: list[View], tls: View | None) -> None:
+        said = f"{host or 'any'}{path}".strip("/")
+        resource = self._scope.begin(
+            "route.openshift.io/v1", "Route", f"route/{said}", names.object_name(said)
+        )
+        first = routes[0]
+        if len(routes) > MOST_BACKENDS:
+            self._make.reject(
+                routes[MOST_BACKENDS].service, "a Route has four backends", "remove some"
+            )
+        resource.set("spec.to.kind", "Service")
+        port = port_number(self._scope, first.value.service, first.value.port)
+        for index, route in enumerate(routes[:MOST_BACKENDS]):
+            resource.put("spec.host", route.host)
+            resource.put("spec.path", route.field("path"))
+            self._backend(resource, index, route)
+            own = port_number(self._scope, route.value.service, route.value.port)
+            resource.put("spec.port.targetPort", route.port, value=port)
+            if own != port:
+                self._make.reject(route.port, "backends of a Route have one port", "use one port")
+        if tls is not None:
+            self._tls(resource, tls)
+
+    def _backend(self, resource: ResourceBuilder, index: int, route: View) -> None:
+        path: FieldPath = ("spec", "to") if index == 0 else ("spec", "alternateBackends", index - 1)
+        resource.set((*path, "kind"), "Service")
+        name = names.object_name(route.value.service)
+        resource.put((*path, "name"), route.service, value=name)
+        weight = route.value.weight
+        if weight is None:
+            return
+        how: dict[str, Any] = {}
+        if weight > HEAVIEST:
+            how = {"outcome": Fidelity.DEGRADED, "reason": f"weights go up to {HEAVIEST}"}
+        resource.put((*path, "weight"), route.weight, value=min(weight, HEAVIEST), **how)
+
+    def _tls(self, resource: ResourceBuilder, route: View) -> None:
+        tls, value = route.tls, route.value.tls
+        path = ("spec", "tls")
+        resource.set((*path, "termination"), "edge")
+        resource.set((*path, "insecureEdgeTerminationPolicy"), "Redirect")
+        if value.cert is not None:
+            for field, key in (("cert", "certificate"), ("key", "key")):
+                secret = getattr(value, field).secret
+                resource.secret_version(secret)
+                resource.secret_value(secret)
+                resource.put((*path, key), tls.field(field).secret, value=value_token(secret))
+        elif value.acme:
+            resource.set(
+                ("metadata", "annotations", "cert-manager.io/issuer-kind"), "ClusterIssuer"
+            )
+            told: dict[str, Any] = {"outcome": Fidelity.EMULATED, "reason": CERT_MANAGER}
+            issuer = self._scope.facts.issuer
+            resource.put(("metadata", "annotations", ISSUER), tls.acme, value=issuer, **told)
+        elif names.is_subdomain(value.certificate):
+            resource.put((*path, "externalCertificate", "name"), tls.certificate)
+        else:
+            self._make.reject(
+                tls.certificate, "it is no name of a Secret", "name a Secret that holds both"
+            )

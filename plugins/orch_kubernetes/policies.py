@@ -1,0 +1,201 @@
+"""Networks and policies as rules between pods, which a network plugin has to enforce."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from orch.compile.losses import tell
+from orch.compile.view import ListView
+from orch.types import Consequence, Fidelity
+from orch_kubernetes import names
+from orch_kubernetes.network import port_number
+from orch_kubernetes.objects import put_labels
+from orch_kubernetes.rules import NETWORK
+
+if TYPE_CHECKING:
+    from orch.compile.builder import ResourceBuilder
+    from orch.compile.view import View
+    from orch.types import FieldPath
+    from orch_kubernetes.objects import Scope
+
+API = "networking.k8s.io/v1"
+BETWEEN = "rules between pods say who reaches whom"
+UNENFORCED = "the cluster's network plugin must enforce rules between pods; not all of them do"
+NOBODY = ""
+"""A value that no pod has: its label is never empty."""
+DNS = [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]
+NOT_OURS = "networks of other applications are not joined: their services are reached by full name"
+
+
+class PolicyCompiler:
+    """Writes the rules of a whole application."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope, self._make, self._app = scope, scope.make, scope.app
+        enforced = scope.facts.flavour.enforces_policies
+        self._told: dict[str, Any] = {
+            "outcome": Fidelity.EMULATED if enforced else Fidelity.DEGRADED,
+            "reason": BETWEEN if enforced else UNENFORCED,
+        }
+        self._units = {**scope.app.services, **scope.app.jobs}
+        self._guarded = {policy.to.service for policy in scope.app.policies}
+
+    def compile(self) -> None:
+        """A rule for each network, for what has none, and for each policy."""
+        declared = self._make.app.networks
+        for name, view in declared.items():
+            if view.value.external:
+                self._foreign(view)
+            else:
+                self._network(name, view)
+        if len(declared) and "default" not in self._app.networks and self._members("default"):
+            self._rule("default", self._members("default"))
+        self._attachments()
+        if len(declared):
+            self._openings()
+        for name in self._units:
+            if self._units[name].network_mode == "none":
+                self._isolate(name)
+        policies = self._make.app.policies
+        for index, view in enumerate(policies if isinstance(policies, ListView) else ()):
+            self._policy(index, view)
+
+    # -- networks ------------------------------------------------------------------------------
+
+    def _members(self, network: str) -> list[str]:
+        return [
+            name
+            for name, unit in self._units.items()
+            if unit.network_mode == "app"
+            and (network in unit.networks or (network == "default" and not unit.networks))
+        ]
+
+    def _begin(self, id_: str, called: str) -> ResourceBuilder:
+        return self._scope.begin(API, "NetworkPolicy", id_, called)
+
+    def _rule(self, name: str, members: list[str]) -> ResourceBuilder:
+        said = self._app.networks.get(name)
+        called = names.object_name(said.name if said and said.name else f"network-{name}")
+        resource = self._begin(f"network/{name}", called)
+        open_ones = [one for one in members if one not in self._guarded]
+        resource.set("spec.podSelector", self._any_of(open_ones))
+        resource.set("spec.policyTypes", ["Ingress"])
+        resource.set("spec.ingress", [{"from": [{"podSelector": self._any_of(members)}]}])
+        return resource
+
+    def _any_of(self, units: list[str]) -> dict[str, Any]:
+        app = {names.APP: names.label_value(self._app.name)}
+        values = [names.label_value(name) for name in units] or [NOBODY]
+        rule = {"key": names.SERVICE, "operator": "In", "values": values}
+        return {"matchLabels": app, "matchExpressions": [rule]}
+
+    def _network(self, name: str, view: View) -> None:
+        tell(self._make, view, NETWORK)
+        members = self._members(name)
+        resource = self._rule(name, members)
+        how = self._told
+        resource.put("metadata.name", view.name, value=resource.name, **how)
+        resource.rate(("spec",), view.here, how["outcome"], how["reason"])
+        if view.external.authored:
+            said = ("metadata", "annotations", names.EXTERNAL)
+            resource.put(said, view.external, value="false")
+        put_labels(resource, ("metadata",), view.labels)
+        if any(network.internal for network in self._app.networks.values()):
+            self._ways_out(name, members, view)
+        elif view.internal.authored:
+            resource.rate(("spec", "policyTypes"), view.internal, Fidelity.NATIVE, "")
+
+    def _ways_out(self, name: str, members: list[str], view: View) -> None:
+        """Where one network is internal, the others have to say that theirs lead out."""
+        resource = self._begin(f"egress/{name}", names.object_name(f"egress-{name}"))
+        resource.set("spec.podSelector", self._any_of(members))
+        resource.set("spec.policyTypes", ["Egress"])
+        inside = [{"to": [{"podSelector": self._any_of(members)}]}, {"ports": DNS}]
+        said = inside if view.value.internal else [{}]
+        if view.internal.authored:
+            resource.put("spec.egress", view.internal, value=said, **self._told)
+        else:
+            resource.set("spec.egress", said)
+
+    def _foreign(self, view: View) -> None:
+        self._make.lose(view, NOT_OURS, "write their full names", Consequence.NETWORK)
+
+    def _attachments(self) -> None:
+        for units in (self._make.app.services, self._make.app.jobs):
+            for _, unit in units.items():
+                for network, attachment in unit.networks.items():
+                    said = self._app.networks.get(network)
+                    if said is not None and said.external:
+                        self._make.lose(attachment.here, NOT_OURS, "write their full names")
+                    elif said is not None or network == "default":
+                        self._joins(network, attachment)
+
+    def _joins(self, network: str, attachment: View) -> None:
+        resource = next(
+            (one for one in self._make._resources if one.id == f"network/{network}"),  # noqa: SLF001
+            None,
+        )
+        if resource is not None:
+            path: FieldPath = ("spec", "ingress", 0)
+            how = self._told
+            resource.rate(path, attachment.here, how["outcome"], how["reason"])
+
+    def _openings(self) -> None:
+        """What is open to the outside stays so, from wherever a proxy asks."""
+        for name, service in self._app.services.items():
+            ports = {
+                (port.target, port.protocol)
+                for part in (service, *service.sidecars.values())
+                for port in part.ports
+                if port.published is not None
+            }
+            ports |= {
+                (int(port_number(self._scope, name, route.port)), "tcp")
+                for route in self._app.routes
+                if route.service == name
+            }
+            if ports:
+                resource = self._begin(f"open/{name}", names.object_name(f"open-{name}"))
+                resource.set("spec.podSelector", self._any_of([name]))
+                resource.set("spec.policyTypes", ["Ingress"])
+                said = [{"port": port, "protocol": kind.upper()} for port, kind in sorted(ports)]
+                resource.set("spec.ingress", [{"ports": said}])
+
+    def _isolate(self, name: str) -> None:
+        units = self._make.app.services if name in self._app.services else self._make.app.jobs
+        resource = self._begin(f"isolated/{name}", names.object_name(f"isolated-{name}"))
+        resource.set("spec.podSelector", self._any_of([name]))
+        mode = units[name].network_mode
+        resource.put("spec.policyTypes", mode, value=["Ingress", "Egress"], **self._told)
+
+    # -- policies ------------------------------------------------------------------------------
+
+    def _policy(self, index: int, view: View) -> None:
+        policy, how = view.value, self._told
+        called = names.object_name(f"policy-{policy.to.service}-{index}")
+        resource = self._begin(f"policy/{index}", called)
+        to = self._any_of([policy.to.service])
+        resource.put("spec.podSelector", view.to.service, value=to, **how)
+        resource.set("spec.policyTypes", ["Ingress"])
+        resource.set("spec.ingress", [])
+        peers = view.from_ if isinstance(view.from_, ListView) else ()
+        for number, peer in enumerate(peers):
+            path: FieldPath = ("spec", "ingress", 0, "from", number, "podSelector")
+            who = self._any_of([peer.value.service])
+            resource.put(path, peer.service, value=who, **how)
+            self._make.lose(
+                peer.port, "rules know the port that is reached, not the one it comes from"
+            )
+        if policy.to.port is not None:
+            self._port(resource, policy.to.service, view, has_peers=bool(policy.from_))
+
+    def _port(
+        self, resource: ResourceBuilder, service: str, view: View, *, has_peers: bool
+    ) -> None:
+        if not has_peers:
+            self._make.lose(view.to.port, "nobody may reach it", "", Consequence.COSMETIC)
+            return
+        number = port_number(self._scope, service, view.value.to.port)
+        resource.put(
+            ("spec", "ingress", 0, "ports", 0, "port"), view.to.port, value=number, **self._told
+        )

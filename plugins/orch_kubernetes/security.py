@@ -1,0 +1,117 @@
+"""A container's security context: who it runs as, and what it may do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from orch_kubernetes.objects import given
+
+if TYPE_CHECKING:
+    from orch.compile.view import Read, View
+    from orch.types import FieldPath
+    from orch_kubernetes.objects import Scope
+    from orch_kubernetes.pod import Pod
+
+APPARMOR = "container.apparmor.security.beta.kubernetes.io"
+OWN_RANGE = "let its service account use the anyuid constraint, and override runAsUser"
+_ALLOWED = {"NET_BIND_SERVICE"}
+"""What may be added where the restricted pod security standard holds."""
+
+
+class SecurityCompiler:
+    """Writes the security context of one container."""
+
+    def __init__(self, scope: Scope, pod: Pod, path: FieldPath, name: str) -> None:
+        self._scope, self._pod, self._name = scope, pod, name
+        self._resource = pod.resource
+        self._path = (*path, "securityContext")
+
+    def compile(self, view: View) -> None:
+        """All of it; where the flavour asks for it, least rights unless more are asked for."""
+        if "capability" in self._scope.facts.flavour.refused:
+            self._restrict()
+        put = self._resource.put
+        for field, read in given(view, ("read_only", "privileged")):
+            key = {"read_only": "readOnlyRootFilesystem"}.get(field, field)
+            put((*self._path, key), read)
+        if view.value.privileged:
+            self._scope.refuse("privileged", view.privileged)
+            self._resource.leave_out((*self._path, "allowPrivilegeEscalation"))
+        for field, read in given(view, ("cap_add", "cap_drop")):
+            named = [one.upper().removeprefix("CAP_") for one in read.value]
+            put((*self._path, "capabilities", field[4:]), read, value=named)
+            if field == "cap_add" and not _ALLOWED.issuperset(named):
+                self._scope.refuse("capability", read)
+        self._user(view.user)
+        for _, read in given(view, ("security_opt",)):
+            self._options(read)
+
+    def _restrict(self) -> None:
+        self._resource.set((*self._path, "allowPrivilegeEscalation"), value=False)
+        self._resource.set((*self._path, "runAsNonRoot"), value=True)
+        self._resource.set((*self._path, "capabilities", "drop"), ["ALL"])
+        self._resource.set((*self._path, "seccompProfile", "type"), "RuntimeDefault")
+
+    def _user(self, read: Read | None) -> None:
+        if read is None:
+            return
+        own = self._scope.facts.flavour.refused.get("user")
+        if own is not None:
+            self._scope.make.lose(read, own, OWN_RANGE)
+            return
+        user, _, group = str(read.value).partition(":")
+        if not user.isdigit() or (group and not group.isdigit()):
+            self._scope.make.lose(
+                read,
+                "Kubernetes knows users by number, and cannot read the image's list of them",
+                "write the numbers, such as 1000:1000",
+            )
+            return
+        self._resource.put((*self._path, "runAsUser"), read, value=int(user))
+        if group:
+            self._resource.put((*self._path, "runAsGroup"), read, value=int(group))
+
+    def _options(self, read: Read) -> None:
+        if not read.value:
+            self._resource.put((*self._path, "seccompProfile"), read, value={})
+        for option in read.value:
+            key, _, value = option.replace("=", ":", 1).partition(":")
+            said = getattr(self, f"_{key.replace('-', '_')}", None)
+            if said is None or not said(read, value):
+                self._scope.make.reject(
+                    read, f"Kubernetes has no words for {option!r}", "set it on the nodes"
+                )
+
+    def _put(self, key: str, read: Read, value: Any) -> bool:
+        self._resource.put((*self._path, key), read, value=value)
+        return True
+
+    def _no_new_privileges(self, read: Read, value: str) -> bool:
+        return self._put("allowPrivilegeEscalation", read, value not in ("", "true"))
+
+    def _seccomp(self, read: Read, value: str) -> bool:
+        self._scope.refuse("seccomp", read)
+        return self._put("seccompProfile", read, _profile(value))
+
+    def _apparmor(self, read: Read, value: str) -> bool:
+        if self._scope.facts.has("apparmor_field"):
+            return self._put("appArmorProfile", read, _profile(value))
+        said = value if value == "unconfined" else f"localhost/{value}"
+        path = (*self._pod.metadata, "annotations", f"{APPARMOR}/{self._name}")
+        self._resource.put(path, read, value=said)
+        return True
+
+    def _label(self, read: Read, value: str) -> bool:
+        if value == "disable":
+            return self._put("seLinuxOptions", read, {"type": "spc_t"})
+        key, _, said = value.partition(":")
+        if key not in ("user", "role", "type", "level") or not said:
+            return False
+        self._resource.put((*self._path, "seLinuxOptions", key), read, value=said)
+        return True
+
+
+def _profile(value: str) -> dict[str, str]:
+    if value in ("unconfined", "runtime/default"):
+        return {"type": "Unconfined" if value == "unconfined" else "RuntimeDefault"}
+    return {"type": "Localhost", "localhostProfile": value}

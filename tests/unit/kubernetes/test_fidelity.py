@@ -1,0 +1,110 @@
+"""Every field of the model on every flavour: it arrives, or the ledger says that it does not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from orch.testing.mutation import FidelityMutation, all_faults, undetected
+from orch.testing.variations import IMAGE, Pair, application_base
+from orch_kubernetes.backend import KubernetesBackend
+from orch_kubernetes.flavours import FLAVOURS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+OVERRIDES: Mapping[str, Any] = {
+    "kubernetes": {
+        "deployment": ({"spec": {"revisionHistoryLimit": 2}}, {"spec": {"revisionHistoryLimit": 3}})
+    }
+}
+OTHERS = tuple(name for name in FLAVOURS if name != "plain")
+OLD = ("1.20", "1.24", "1.28")
+
+
+def _by_clock(document: dict[str, Any]) -> dict[str, Any]:
+    jobs = {name: {**job, "schedule": "0 3 * * *"} for name, job in document["jobs"].items()}
+    return {**document, "jobs": jobs}
+
+
+def _alpha(document: dict[str, Any], **more: Any) -> dict[str, Any]:
+    services = document["services"]
+    return {**document, "services": {**services, "alpha": {**services["alpha"], **more}}}
+
+
+def _pair(path: tuple[Any, ...], before: dict[str, Any], after: dict[str, Any]) -> Pair:
+    base = application_base(IMAGE)
+    return Pair(("services", "alpha", *path), _alpha(base, **before), _alpha(base, **after))
+
+
+def _claims(document: dict[str, Any]) -> dict[str, Any]:
+    """Each replica of alpha has the volumes alpha and beta for itself."""
+    mounts = [{"type": "volume", "source": n, "target": f"/{n}"} for n in ("alpha", "beta")]
+    return _alpha(document, volumes=mounts)
+
+
+def _port(**said: Any) -> dict[str, Any]:
+    return {"ports": [{"name": "alpha", "target": 8080, **said}]}
+
+
+def own_pairs() -> Iterator[Pair]:
+    """What the model's own pairs do not reach, as it takes several fields at once."""
+    host = {"published": 18080, "mode": "host"}
+    yield _pair(
+        ("ports", 0, "host_ip"),
+        _port(**host, host_ip="10.0.0.1"),
+        _port(**host, host_ip="10.0.0.2"),
+    )
+    yield _pair(("ports", 0, "mode"), _port(published=18080, mode="ingress"), _port(**host))
+    yield _pair(
+        ("sysctls", "net.ipv4.tcp_syncookies"),
+        {"sysctls": {"net.ipv4.tcp_syncookies": "0"}},
+        {"sysctls": {"net.ipv4.tcp_syncookies": "1"}},
+    )
+    ordered = {"ordered": True, "update_config": {"parallelism": 1}}
+    stop = {**ordered, "update_config": {"parallelism": 1, "order": "stop-first"}}
+    yield _pair(("deploy", "update_config", "monitor"), {"deploy": ordered}, {
+        "deploy": {**stop, "update_config": {"monitor": "9s"}}
+    })  # fmt: skip
+
+
+class TestPlainFidelity(FidelityMutation):
+    overrides = OVERRIDES
+
+    def make_backend(self) -> KubernetesBackend:
+        return KubernetesBackend({})
+
+    def pairs(self) -> Iterator[Pair]:
+        """Every field, those of jobs in one that runs by the clock too."""
+        for pair in super().pairs():
+            yield pair
+            if pair.path[0] == "jobs" and "schedule" not in pair.path:
+                yield replace(pair, before=_by_clock(pair.before), after=_by_clock(pair.after))
+            if pair.path[0] == "volumes" and "external" not in pair.path:
+                yield replace(pair, before=_claims(pair.before), after=_claims(pair.after))
+        yield from own_pairs()
+
+
+@pytest.fixture(scope="module")
+def pairs() -> list[Pair]:
+    return list(TestPlainFidelity().pairs())
+
+
+@pytest.mark.parametrize("flavour", OTHERS)
+def test_every_flavour_tells_of_every_field(flavour: str, pairs: list[Pair]) -> None:
+    found = all_faults(KubernetesBackend({"flavour": flavour}), pairs)
+    assert not found, "\n".join(found[:50])
+
+
+@pytest.mark.parametrize("version", OLD)
+def test_every_version_tells_of_every_field(version: str, pairs: list[Pair]) -> None:
+    found = all_faults(KubernetesBackend({"version": version}), pairs)
+    assert not found, "\n".join(found[:50])
+
+
+@pytest.mark.parametrize("flavour", ["gke", "openshift"])
+def test_taking_out_any_field_is_noticed(flavour: str, pairs: list[Pair]) -> None:
+    found = undetected(KubernetesBackend({"flavour": flavour}), pairs)
+    assert not found, "\n".join(found[:50])
