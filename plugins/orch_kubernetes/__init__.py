@@ -22,7 +22,7 @@ OPTIONS = FrozenDict(
         "ingress_class": "Class of Ingresses; by default the flavour's own.",
         "gateway_class": "Class of the Gateway that is made for routes.",
         "gateway": "Gateway that is there and is used, as NAME or NAMESPACE/NAME.",
-        "issuer": "Cluster issuer of cert-manager for certificates by ACME; letsencrypt by default.",
+        "issuer": "Cluster issuer of cert-manager for ACME certificates, letsencrypt by default.",
         "storage_class": "Storage class of volumes that name no driver.",
         "shared_storage_class": "The same for volumes that several may mount.",
     }

@@ -40,10 +40,10 @@ _PROBING = ("services.*", *(f"{unit}.sidecars.*" for unit in _UNITS))
 _NATIVE: Mapping[str, tuple[str, ...]] = {
     "services.*": _SERVICE,
     "jobs.*": _JOB,
-    **{inside: _CONTAINER for inside in _INSIDE},
+    **dict.fromkeys(_INSIDE, _CONTAINER),
     **{f"{unit}.sidecars.*": (*_CONTAINER, *_PROBED) for unit in _UNITS},
     "volumes.*": ("size", "access", "per_replica", "driver", "labels", "name", "external"),
-    "networks.*": ("labels", "external"),
+    "networks.*": ("labels",),
     "configs.*": ("file", "content", "encoding", "external", "labels"),
     "secrets.*": ("provider", "key", "path", "options", "external", "labels"),
     "registries.*": ("username", "password"),
@@ -64,9 +64,11 @@ def _below(nouns: Iterable[str], *keys: str) -> tuple[str, ...]:
 
 
 _RESOURCES = (*_below(_ANYWHERE, "resources"), "services.*.deploy.resources")
+_DEVICE = ("capabilities", "count", "driver")
 _ROLL = "services.*.deploy.update_config"
 _EMULATED = (
     *_below(_UNITS, "depends_on.**", "networks.*.aliases"),
+    *_below(("services.*.deploy", "jobs.*"), "placement.max_replicas_per_node"),
     *_below(_ANYWHERE, "shm_size", "init", "configs.*.gid", "secrets.*.gid"),
     *_below(_ANYWHERE, "devices.*.source", "devices.*.target"),
     *_below((_ROLL,), "delay", "failure_action", "max_failure_ratio", "canary", "promote"),
@@ -76,7 +78,7 @@ _EMULATED = (
 _DEGRADED = (
     *_below(_UNITS, "dns"),
     *_below(_RESOURCES, "reservations.generic.*"),
-    *_below(_RESOURCES, *(f"reservations.devices.*.{k}" for k in ("capabilities", "count", "driver"))),
+    *_below(_RESOURCES, *(f"reservations.devices.*.{key}" for key in _DEVICE)),
     "services.*.autoscale.metrics.*.name",
 )  # fmt: skip
 _LOST = (
@@ -193,9 +195,20 @@ def _by_facts(facts: ClusterFacts) -> dict[str, Fidelity]:
     }
     fields |= {f"{unit}.networks.*": between for unit in _UNITS}
     if not facts.has("time_zone"):
-        fields["jobs.*.time_zone"] = Fidelity.LOST
+        fields["jobs.*.time_zone.**"] = Fidelity.LOST
     if not facts.has("user_namespaces"):
-        fields |= dict.fromkeys(_below(_UNITS, "userns_mode"), Fidelity.LOST)
+        fields |= dict.fromkeys(_below(_UNITS, "userns_mode.**"), Fidelity.LOST)
+    if not facts.has("grpc_probe"):
+        kinds = ("startup", "readiness", "liveness")
+        probes = _below(_PROBING, *(f"probes.{kind}.grpc" for kind in kinds))
+        fields |= dict.fromkeys(_below(probes, "port"), Fidelity.DEGRADED)
+        fields |= dict.fromkeys(_below(probes, "service"), Fidelity.LOST)
     if "user" in flavour.refused:
-        fields |= dict.fromkeys(_below(_ANYWHERE, "user", "group_add"), Fidelity.LOST)
+        fields |= dict.fromkeys(_below(_ANYWHERE, "user.**", "group_add.**"), Fidelity.LOST)
+    if "host_network" in flavour.refused:
+        fields |= dict.fromkeys(_below(_UNITS, "network_mode.**"), between)
+    if "host_port" in flavour.refused:
+        opened = Fidelity.EMULATED if flavour.load_balancer else Fidelity.DEGRADED
+        ports = _below(("services.*", "services.*.sidecars.*"), "ports.*.published")
+        fields |= dict.fromkeys(ports, opened)
     return fields

@@ -125,12 +125,12 @@ class ContainerCompiler:
             held = secret_key(self._scope.app, variable.value.secret)
             self._resource.set((*key_of, "key"), held)
 
-    def ports(self, ports: Any) -> None:
+    def ports(self, ports: Any, *, outside: bool = True) -> None:
         """Ports that it listens on; a host's port is opened where it runs."""
         for port in ports if isinstance(ports, ListView) else ():
-            self._port(port)
+            self._port(port, outside=outside)
 
-    def _port(self, port: View) -> None:
+    def _port(self, port: View, *, outside: bool) -> None:
         value, put = port.value, self._resource.put
         base = (*self._path, "ports")
         path = (*base, count(self._resource, base))
@@ -138,7 +138,7 @@ class ContainerCompiler:
         put((*path, "protocol"), port.protocol, value=value.protocol.upper())
         if value.name is not None:
             put((*path, "name"), port.name, value=names.port_name(value.name))
-        if value.mode == "host" and value.published is not None:
+        if outside and value.mode == "host" and value.published is not None:
             self._scope.refuse("host_port", port.published)
             put((*path, "hostPort"), port.published, port.mode, value=value.published)
             put((*path, "hostIP"), port.host_ip)
@@ -164,7 +164,7 @@ class ContainerCompiler:
         if view.platform is not None:
             self._platform(view.platform)
         if view.shm_size is not None:
-            volume = self._mounts.extra("shm", "/dev/shm", {"emptyDir": {"medium": "Memory"}})  # noqa: S108
+            volume = self._mounts.add("shm", "/dev/shm", {"emptyDir": {"medium": "Memory"}})  # noqa: S108
             self._resource.put(
                 (*volume, "emptyDir", "sizeLimit"),
                 view.shm_size,
@@ -234,7 +234,7 @@ class ContainerCompiler:
                     )
                 continue
             target = value.target or value.source
-            volume = self._mounts.extra("device", target, {})
+            volume = self._mounts.add("device", target, {})
             told: dict[str, Any] = {"outcome": Fidelity.EMULATED, "reason": ALL_DEVICES}
             self._resource.put((*volume, "hostPath", "path"), device.source, **told)
             mounts = (*self._path, "volumeMounts")
@@ -260,10 +260,11 @@ class ContainerCompiler:
         told: dict[str, Any] = {"outcome": Fidelity.EMULATED, "reason": NEEDS_SHELL}
         script = " && ".join(_script(hook) for hook in hooks.value)
         said = list(hooks.value[0].command) if plain else ["sh", "-c", script]
+        reason = "" if plain else NEEDS_SHELL
         for hook in hooks:
-            self._resource.put(path, hook.command, value=said, **({} if plain else told))
+            self._resource.put(path, hook.command, value=said, reason=reason)
             self._resource.put(path, hook.working_dir, value=said, **told)
-            for _, read in hook.environment.items():
+            for _, read in hook.environment.items():  # noqa: PERF102  (a view)
                 self._resource.put(path, read, value=said, **told)
 
 

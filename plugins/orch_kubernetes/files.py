@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from orch.compile.tokens import value_token, version_token
-from orch.types import Fidelity
+from orch.types import Consequence, Fidelity
 from orch_kubernetes import names
 from orch_kubernetes.objects import put_labels
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from orch.compile.builder import ResourceBuilder
     from orch.compile.view import Read, View
     from orch.spec.application import Application, Config
+    from orch.types import FieldPath
     from orch_kubernetes.objects import Scope
 
 LIMIT = 1 << 20
@@ -139,9 +140,7 @@ def _registry(scope: Scope, host: str, view: View) -> None:
     secret = scope.app.secrets.get(password)
     called = pull_secret(scope.app, host)
     if secret is not None and secret.external:
-        kept = scope.begin("v1", "Secret", f"registry/{host}", called, external=True)
-        scope.make.lose(view.username, INSIDE)
-        kept.put("metadata.name", view.password.secret, value=called)
+        scope.make.lose(view.username, INSIDE, "", Consequence.COSMETIC)
         return
     resource = scope.begin("v1", "Secret", f"registry/{host}", called)
     resource.secret_version(password)
@@ -155,11 +154,18 @@ def _registry(scope: Scope, host: str, view: View) -> None:
     )
 
 
-def use_registries(scope: Scope, resource: ResourceBuilder, base: tuple[str, ...]) -> None:
+def use_registries(
+    scope: Scope, resource: ResourceBuilder, base: FieldPath, *, account: bool = False
+) -> None:
     """Let a pod or account pull from every registry of the application."""
-    for index, host in enumerate(scope.app.registries):
-        resource.depend(f"registry/{host}")
-        password = scope.app.registries[host].password.secret
-        if not (scope.app.secrets.get(password) and scope.app.secrets[password].external):
+    for index, (host, view) in enumerate(scope.make.app.registries.items()):
+        password = view.value.password.secret
+        secret = scope.app.secrets.get(password)
+        held = secret is not None and secret.external
+        resource.depend(f"secret/{password}" if held else f"registry/{host}")
+        if not held:
             resource.secret_version(password)
-        resource.set((*base, "imagePullSecrets", index, "name"), pull_secret(scope.app, host))
+        path = (*base, "imagePullSecrets", index, "name")
+        resource.set(path, pull_secret(scope.app, host))
+        if account and held:
+            resource.rate(path, view.password.secret, Fidelity.NATIVE, "")

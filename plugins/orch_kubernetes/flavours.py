@@ -176,7 +176,9 @@ FLAVOURS: Mapping[str, Flavour] = FrozenDict(
                 "Oracle OKE",
                 Marks(node_labels=("oci.oraclecloud.com/fault-domain",)),
                 ingress_class="native-ic",
-                load_balancer_annotations=FrozenDict({"oci.oraclecloud.com/load-balancer-type": "lb"}),
+                load_balancer_annotations=FrozenDict(
+                    {"oci.oraclecloud.com/load-balancer-type": "lb"}
+                ),
                 storage_class="oci-bv",
             ),
             Flavour(
@@ -218,7 +220,7 @@ def recognise(
     best, most = FLAVOURS["plain"], 0
     for flavour in FLAVOURS.values():
         marks = flavour.marks
-        weight = any(part in version for part in marks.version)
+        weight = int(any(part in version for part in marks.version))
         weight += 2 * sum(group in groups for group in marks.groups)
         weight += 2 * sum(label in node_labels for label in marks.node_labels)
         if weight > most:

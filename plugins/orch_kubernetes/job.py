@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 CONCURRENCY = {"allow": "Allow", "forbid": "Forbid", "replace": "Replace"}
 CLOCK = "before 1.25 schedules are read in the time zone of the cluster's controller"
+LOOKS_EVERY = 10
+MISSED = "the controller looks every ten seconds, and may miss a shorter deadline"
 _UTC = ("UTC", "Etc/UTC")
 
 
@@ -80,14 +82,10 @@ class JobCompiler:
         put("spec.suspend", view.suspend)
         put("spec.concurrencyPolicy", view.concurrency, value=CONCURRENCY[view.value.concurrency])
         if view.starting_deadline is not None:
-            # The controller looks every ten seconds: it would miss a shorter deadline.
-            late = max(ceil(view.value.starting_deadline.seconds), 10)
-            rounded = view.value.starting_deadline.seconds != late
-            how: dict[str, Any] = (
-                {"outcome": Fidelity.DEGRADED, "reason": "whole seconds, ten at the least"}
-                if rounded
-                else {}
-            )
+            late = ceil(view.value.starting_deadline.seconds)
+            how: dict[str, Any] = {}
+            if late < LOOKS_EVERY:
+                how = {"outcome": Fidelity.DEGRADED, "reason": MISSED}
             put("spec.startingDeadlineSeconds", view.starting_deadline, value=late, **how)
         put("spec.successfulJobsHistoryLimit", view.history.succeeded)
         put("spec.failedJobsHistoryLimit", view.history.failed)

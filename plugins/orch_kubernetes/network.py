@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from orch.compile.builder import ResourceBuilder
     from orch.compile.view import Read, View
+    from orch.spec.application import Service
+    from orch.spec.container import Port
     from orch.types import FieldPath
     from orch_kubernetes.objects import Scope
 
@@ -108,7 +110,7 @@ class _Addresses:
             self._write(resource, port, port.published)
             last = ("spec", "ports", len(resource.body["spec"]["ports"]) - 1)
             resource.rate((*last, "port"), port.published, outcome, reason)
-            resource.rate(last, port.mode, outcome, reason)
+            resource.rate((*last, "port"), port.mode, outcome, reason)
             self._make.lose(
                 port.host_ip,
                 "a load balancer listens on an address of its own",
@@ -159,11 +161,15 @@ def _has_own(scope: Scope, view: View) -> bool:
     )
 
 
+def ports_of(service: Service) -> list[Port]:
+    """Ports of a service and of what runs beside it."""
+    return [*service.ports, *(p for side in service.sidecars.values() for p in side.ports)]
+
+
 def port_number(scope: Scope, service: str, port: int | str) -> int | str:
     """A port of a service by its number, whichever way it is said."""
     unit = scope.app.services.get(service)
-    parts = (unit, *unit.sidecars.values()) if unit is not None else ()
-    found = {one.name: one.target for part in parts for one in part.ports if one.name}
+    found = {one.name: one.target for one in ports_of(unit)} if unit is not None else {}
     return found.get(port, port) if isinstance(port, str) else port
 
 
@@ -175,7 +181,7 @@ def compile_aliases(scope: Scope) -> None:
     known: dict[str, ResourceBuilder] = {}
     for units in (scope.make.app.services, scope.make.app.jobs):
         for name, view in units.items():
-            for _, attachment in view.networks.items():
+            for _, attachment in view.networks.items():  # noqa: PERF102  (a view)
                 for alias in attachment.value.aliases:
                     _alias(scope, known, name, view, alias, attachment.aliases)
 

@@ -97,7 +97,9 @@ class PlacementCompiler:
                 return
             place = (*path, key)
             place = (*place, count(self._resource, place) if self._pod.standing(place) else 0)
-            self._resource.put(place, placement.constraints, value=term)
+            self._resource.set(place, term)
+            for part in term:
+                self._resource.rate((*place, part), placement.constraints, Fidelity.NATIVE, "")
 
     def _spread(self, unless: str, skew: int) -> FieldPath:
         base = (*self._pod.base, "topologySpreadConstraints")
@@ -124,7 +126,7 @@ class PlacementCompiler:
         match = names.selector(self._scope.app.name, value.service)
         put((*term, "labelSelector", "matchLabels"), wish.service, value=match)
         put((*term, "topologyKey"), wish.topology, value=names.node_label(value.topology))
-        self._resource.rate(entry, wish.required, Fidelity.NATIVE, "")
+        self._resource.rate((*term, "topologyKey"), wish.required, Fidelity.NATIVE, "")
 
     def _tolerate(self, toleration: View) -> None:
         value, put = toleration.value, self._resource.put
@@ -154,8 +156,9 @@ class PlacementCompiler:
                 "requiredDuringSchedulingIgnoredDuringExecution")  # fmt: skip
         path = (*base, count(self._resource, base))
         match = names.selector(self._scope.app.name, self._name)
-        term = {"labelSelector": {"matchLabels": match}, "topologyKey": HOST}
-        self._resource.put(path, read, value=term, outcome=Fidelity.EMULATED, reason=APART)
+        self._resource.set((*path, "labelSelector", "matchLabels"), match)
+        how = {"outcome": Fidelity.EMULATED, "reason": APART}
+        self._resource.put((*path, "topologyKey"), read, value=HOST, **how)
 
 
 def _each(views: Any) -> ListView | tuple[()]:

@@ -166,13 +166,15 @@ class PodCompiler:
         path = (*base, count(self._resource, base))
         container = self._container(path, name)
         container.compile(view)
-        container.ports(view.ports)
+        container.ports(view.ports, outside=not self._ends)
         container.probes(view.probes)
         if native:
             self._resource.set((*path, "restartPolicy"), "Always")
         else:
             told = NEVER_ENDS if self._ends else BESIDE
-            self._resource.rate(path, view.image, Fidelity.DEGRADED, told) if view.image else None
+            self._resource.rate((*path, "image"), view.here, Fidelity.DEGRADED, told)
+            if view.image is not None:
+                self._resource.rate((*path, "image"), view.image, Fidelity.DEGRADED, told)
 
     # -- namespaces ----------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from orch.compile.losses import tell
 from orch.compile.view import ListView
 from orch.types import Consequence, Fidelity
 from orch_kubernetes import names
-from orch_kubernetes.network import port_number
+from orch_kubernetes.network import port_number, ports_of
 from orch_kubernetes.objects import put_labels
 from orch_kubernetes.rules import NETWORK
 
@@ -96,9 +96,6 @@ class PolicyCompiler:
         how = self._told
         resource.put("metadata.name", view.name, value=resource.name, **how)
         resource.rate(("spec",), view.here, how["outcome"], how["reason"])
-        if view.external.authored:
-            said = ("metadata", "annotations", names.EXTERNAL)
-            resource.put(said, view.external, value="false")
         put_labels(resource, ("metadata",), view.labels)
         if any(network.internal for network in self._app.networks.values()):
             self._ways_out(name, members, view)
@@ -122,7 +119,7 @@ class PolicyCompiler:
 
     def _attachments(self) -> None:
         for units in (self._make.app.services, self._make.app.jobs):
-            for _, unit in units.items():
+            for _, unit in units.items():  # noqa: PERF102  (a view)
                 for network, attachment in unit.networks.items():
                     said = self._app.networks.get(network)
                     if said is not None and said.external:
@@ -145,8 +142,7 @@ class PolicyCompiler:
         for name, service in self._app.services.items():
             ports = {
                 (port.target, port.protocol)
-                for part in (service, *service.sidecars.values())
-                for port in part.ports
+                for port in ports_of(service)
                 if port.published is not None
             }
             ports |= {

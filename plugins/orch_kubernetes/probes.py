@@ -5,13 +5,13 @@ from __future__ import annotations
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from orch.compile.view import Read
 from orch.types import Consequence, Fidelity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from orch.compile.view import View
+    from orch.compile.view import Read, View
+    from orch.spec.units import Duration
     from orch.types import FieldPath
     from orch_kubernetes.objects import Scope
     from orch_kubernetes.pod import Pod
@@ -21,7 +21,7 @@ ONE_SUCCESS = "one success is enough for this probe"
 OPEN_PORT = "without gRPC probes, before 1.24, a port that opens counts"
 
 
-def seconds(duration: Any, least: int = 0) -> int:
+def seconds(duration: Duration, least: int = 0) -> int:
     """A duration in whole seconds, rounded up."""
     return max(ceil(duration.seconds), least)
 

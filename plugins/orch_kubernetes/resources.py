@@ -22,6 +22,8 @@ VENDORS = {
 ADVERTISED = "nodes must advertise it as an extended resource, by a device plugin"
 KUBELET_PIDS = "the kubelet bounds processes, alike for all pods of a node"
 KUBELET_SWAP = "the kubelet decides on swap, for all pods of a node"
+_EXTRAS = {"gpu", "compute", "utility", "graphics", "video", "display", "compat32"}
+"""What a driver offers beside the device that is counted."""
 _QUANTITIES = {"cpus": "cpu", "memory": "memory", "ephemeral_storage": "ephemeral-storage"}
 
 
@@ -56,7 +58,8 @@ class ResourceCompiler:
             read = bound.field(field)
             if read is None:
                 continue
-            amount, how = int(read.value), {}
+            amount = int(read.value)
+            how: dict[str, Any] = {}
             least = self._scope.facts.flavour.minimum.get(field, 0)
             if amount < least:
                 said, raised = self._said(field, amount), self._said(field, least)
@@ -90,6 +93,9 @@ class ResourceCompiler:
         path = (*self._path, "limits", name)
         if value.count == "all":
             make.reject(device.field("count"), "a pod asks for a number of devices", "say how many")
+            return
+        if not _EXTRAS.issuperset(set(kinds) - {kind}):
+            make.reject(device.field("capabilities"), "a device plugin counts one kind", "name one")
             return
         amount = len(value.device_ids) or value.count
         amount += int(self._standing(name))

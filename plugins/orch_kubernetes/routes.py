@@ -97,7 +97,9 @@ class _Routes:
         resource.set("type", "kubernetes.io/tls")
         resource.set("immutable", value=True)
         resource.put(("stringData", "tls.crt"), route.tls.cert.secret, value=value_token(cert))
-        resource.put(("stringData", "tls.key"), route.tls.field("key").secret, value=value_token(key))
+        resource.put(
+            ("stringData", "tls.key"), route.tls.field("key").secret, value=value_token(key)
+        )
         holder.depend(f"certificate/{host or '*'}")
         return called
 

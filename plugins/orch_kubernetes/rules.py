@@ -71,6 +71,10 @@ SERVICE: Mapping[str, Loss] = FrozenDict(
 JOB: Mapping[str, Loss] = FrozenDict(
     {
         **POD,
+        **{
+            f"sidecars.*.ports.*.{key}": Loss("a job has no address", "make it a service")
+            for key in ("published", "app_protocol", "mode", "host_ip")
+        },
         "restart_policy.delay": _BACKOFF,
         "restart_policy.max_attempts": Loss("retries are counted by backoff_limit"),
         "restart_policy.window": _BACKOFF,
@@ -93,5 +97,6 @@ NETWORK: Mapping[str, Loss] = FrozenDict(
         "attachable": Loss("a network here is a set of rules between pods", "", _COSMETIC),
         "enable_ipv6": Loss("the cluster decides on families of addresses", "", _NETWORK),
         "ipam": _ADDRESS,
+        "external": Loss("a network here is a set of rules between pods", "", _COSMETIC),
     }
 )

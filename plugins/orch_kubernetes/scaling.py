@@ -109,8 +109,8 @@ def compile_disruption(scope: Scope, name: str, view: View, workload: str) -> No
 
 def compile_priorities(scope: Scope) -> None:
     """A class for each priority that is used; classes belong to no namespace."""
-    units = (*scope.app.services.values(), *scope.app.jobs.values())
-    used = {unit.deploy.priority if hasattr(unit, "deploy") else unit.priority for unit in units}
+    used = {service.deploy.priority for service in scope.app.services.values()}
+    used |= {job.priority for job in scope.app.jobs.values()}
     for priority in sorted(one for one in used if one is not None):
         resource = scope.begin(
             "scheduling.k8s.io/v1",

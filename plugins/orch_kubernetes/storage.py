@@ -74,10 +74,7 @@ def _claim(scope: Scope, name: str, view: View) -> None:
         said = "true" if external else "false"
         resource.put(("metadata", "annotations", names.EXTERNAL), view.external, value=said)
     if view.per_replica.authored:
-        shared = {"reason": "one claim serves all replicas"} if not external else {}
-        resource.rate(
-            ("metadata", "name"), view.per_replica, Fidelity.NATIVE, **(shared or {"reason": ""})
-        )
+        resource.rate(("metadata", "name"), view.per_replica, Fidelity.NATIVE, "")
     write_claim(scope, resource, (), view)
 
 
@@ -151,7 +148,7 @@ class MountCompiler:
             key = secret_key(self._scope.app, mount.value.source)
             self._file(mount, "secret", "secretName", called, key, "/run/secrets/")
 
-    def extra(self, name: str, target: str, source: dict[str, Any]) -> FieldPath:
+    def add(self, name: str, target: str, source: dict[str, Any]) -> FieldPath:
         """Mount something that no entry of the spec names; the path of its volume."""
         volume = self._pod.volume(name)
         for key, value in source.items():
@@ -201,18 +198,13 @@ class MountCompiler:
         else:
             self._resource.set((*path, "name"), name)
         if volume:
-            self._resource.put(volume, mount.type, value=self._at(volume))
+            kind = next(key for key in self._pod.standing(volume) if key != "name")
+            self._resource.rate((*volume, kind), mount.type, Fidelity.NATIVE, "")
         else:
             self._resource.rate((*path, "name"), mount.type, Fidelity.NATIVE, "")
         self._resource.put((*path, "mountPath"), mount.target)
         if value.read_only or mount.read_only.authored:
             self._resource.put((*path, "readOnly"), mount.read_only)
-
-    def _at(self, path: FieldPath) -> Any:
-        part: Any = self._resource.body
-        for key in path:
-            part = part[key]
-        return part
 
     def _volume(self, mount: View, path: FieldPath) -> FieldPath | None:
         scope, name = self._scope, mount.value.source

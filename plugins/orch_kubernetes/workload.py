@@ -131,10 +131,10 @@ class WorkloadCompiler:
         path = (*base, count(self._resource, base))
         view = self._make.app.volumes[volume]
         self._resource.set((*path, "metadata", "name"), names.object_name(volume))
-        self._resource.rate(path, view.per_replica, Fidelity.NATIVE, "")
+        self._resource.rate((*path, "metadata", "name"), view.per_replica, Fidelity.NATIVE, "")
         self._make.lose(view.name, "claims are named by their replica", "", Consequence.COSMETIC)
         if view.external.authored:
-            self._resource.rate(path, view.external, Fidelity.NATIVE, "")
+            self._resource.rate((*path, "metadata", "name"), view.external, Fidelity.NATIVE, "")
         write_claim(self._scope, self._resource, path, view)
         self._pod.templates[volume] = path
 
@@ -230,12 +230,12 @@ class WorkloadCompiler:
         if self._kind == DEPLOYMENT or self._scope.facts.has("ready_seconds"):
             self._resource.set("spec.minReadySeconds", ready)
             self._put("spec.minReadySeconds", read("monitor"), ready)
-            told: dict[str, Any] = {"outcome": Fidelity.EMULATED, "reason": PAUSED}
-            self._put("spec.minReadySeconds", read("delay"), ready, **told)
+            paused: dict[str, Any] = {"outcome": Fidelity.EMULATED, "reason": PAUSED}
+            self._put("spec.minReadySeconds", read("delay"), ready, **paused)
         else:
             for key in ("monitor", "delay"):
                 self._make.lose(read(key), "before 1.23 the next pod follows at once")
-        told = {"outcome": Fidelity.EMULATED, "reason": WATCHED}
+        told: dict[str, Any] = {"outcome": Fidelity.EMULATED, "reason": WATCHED}
         self._annotated(names.FAILURE_ACTION, read("failure_action"), config.failure_action, **told)
         self._annotated(
             names.FAILURE_RATIO, read("max_failure_ratio"), config.max_failure_ratio, **told
@@ -246,8 +246,8 @@ class WorkloadCompiler:
         if self._kind != DEPLOYMENT:
             for key in ("canary", "promote"):
                 moot = key == "promote" or not config.canary
-                told = "only a Deployment holds its rollout"
-                self._make.lose(read(key), told, "", Consequence.COSMETIC if moot else None)
+                reason = "only a Deployment holds its rollout"
+                self._make.lose(read(key), reason, "", Consequence.COSMETIC if moot else None)
             return
         told: dict[str, Any] = {"outcome": Fidelity.EMULATED, "reason": CANARY}
         self._annotated(names.CANARY, read("canary"), config.canary, **told)

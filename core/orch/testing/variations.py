@@ -80,7 +80,7 @@ KEYS: Mapping[str, tuple[str, str]] = {
     "Application.fidelity": ("services.alpha.image", "services.beta.image"),
     "Application.registries": ("registry.example.com", "other.example.com"),
     "depends_on": ("beta", "delta"),
-    "sysctls": ("net.ipv4.ip_forward", "net.core.somaxconn"),
+    "sysctls": ("net.ipv4.tcp_syncookies", "net.ipv4.ip_local_port_range"),
     "ulimits": ("nofile", "nproc"),
     "environment": ("ALPHA", "BETA"),
     "sidecars": ("side", "car"),
@@ -121,7 +121,7 @@ _PLAIN: Mapping[Any, tuple[tuple[Any, Any], ...]] = {
     float: ((0.25, 0.75), (25, 75)),
     str: _TEXTS,
     Duration: (("7s", "9s"),),
-    Bytes: (("7Mi", "9Mi"),),
+    Bytes: (("64Mi", "96Mi"),),
     Cpus: (("0.25", "0.75"),),
     Image: (("local/alpha:1", "local/beta:2"),),
 }
