@@ -198,6 +198,9 @@ def _by_facts(facts: ClusterFacts) -> dict[str, Fidelity]:
         fields["jobs.*.time_zone.**"] = Fidelity.LOST
     if not facts.has("user_namespaces"):
         fields |= dict.fromkeys(_below(_UNITS, "userns_mode.**"), Fidelity.LOST)
+    if not facts.has("sidecars"):
+        images = _below(_UNITS, "sidecars.*.image.**")
+        fields |= dict.fromkeys(images, Fidelity.DEGRADED)
     if not facts.has("grpc_probe"):
         kinds = ("startup", "readiness", "liveness")
         probes = _below(_PROBING, *(f"probes.{kind}.grpc" for kind in kinds))

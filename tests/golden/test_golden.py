@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 EXAMPLES = sorted((HERE.parents[1] / "specs/examples").iterdir())
-BACKENDS = ("native", "swarm")
+BACKENDS = ("native", "swarm", "kubernetes")
 LONGEST = 3000
 PARTS = ("Container", "Model", "PodFields", "RollConfig", "InitContainer", "Sidecar", "Job")
 
