@@ -189,6 +189,7 @@ def _by_facts(facts: ClusterFacts) -> dict[str, Fidelity]:
     fields = {
         "policies.*.to.**": between,
         "policies.*.from.*.service": between,
+        "networks.*": between,
         "networks.*.name": between,
         "networks.*.internal": between,
         "routes.*.weight": Fidelity.LOST if facts.routes == INGRESS else Fidelity.NATIVE,

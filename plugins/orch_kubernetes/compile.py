@@ -56,4 +56,4 @@ def _account(scope: Scope) -> None:
     name = scope.app.name
     resource = scope.begin("v1", "ServiceAccount", f"account/{name}", names.object_name(name))
     resource.set("automountServiceAccountToken", value=False)
-    use_registries(scope, resource, (), account=True)
+    use_registries(scope, resource)

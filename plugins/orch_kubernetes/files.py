@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from orch.compile.builder import ResourceBuilder
     from orch.compile.view import Read, View
     from orch.spec.application import Application, Config
-    from orch.types import FieldPath
     from orch_kubernetes.objects import Scope
 
 LIMIT = 1 << 20
 """Bytes that a ConfigMap or Secret may hold."""
 HASHED = "its content is part of the name: a change is a new object, and rolls out"
+ELSEWHERE = "it is kept with what it serves, and not once more by itself"
 INSIDE = "the pull secret that is named holds it already"
 
 
@@ -94,8 +94,29 @@ def _config(scope: Scope, name: str, view: View) -> None:
     put_labels(resource, ("metadata",), view.labels)
 
 
+def _is_kept_elsewhere(app: Application, name: str) -> bool:
+    """Whether a secret serves to pull images or to encrypt routes alone."""
+    served = {registry.password.secret for registry in app.registries.values()}
+    for route in app.routes:
+        tls = route.tls
+        if tls is not None and tls.cert is not None and tls.key is not None:
+            served |= {tls.cert.secret, tls.key.secret}
+    return name in served and not any(
+        name in {mount.source for mount in part.secrets}
+        or any(getattr(one, "secret", None) == name for one in part.environment.values())
+        for unit in (*app.services.values(), *app.jobs.values())
+        for part in (unit, *unit.pre_start, *unit.sidecars.values())
+    )
+
+
 def _secret(scope: Scope, name: str, view: View) -> None:
     secret = view.value
+    if not secret.external and _is_kept_elsewhere(scope.app, name):
+        for source in ("provider", "key", "path", "options"):
+            scope.make.core(view.field(source))
+        for read in (view.name, view.labels, view.external):
+            scope.make.lose(read, ELSEWHERE, "", Consequence.COSMETIC)
+        return
     called = secret_name(scope.app, name)
     resource = scope.begin("v1", "Secret", f"secret/{name}", called, external=secret.external)
     for source in ("provider", "key", "path", "options"):
@@ -128,8 +149,7 @@ def _named(resource: ResourceBuilder, view: View, called: str) -> None:
 def pull_secret(app: Application, host: str) -> str:
     """The name of the Secret with which images of a registry are pulled."""
     password = app.registries[host].password.secret
-    secret = app.secrets.get(password)
-    if secret is not None and secret.external:
+    if _is_external(app, password):
         return secret_name(app, password)
     return f"{names.object_name(f'registry-{host}')}-{version_token(password)}"
 
@@ -137,9 +157,8 @@ def pull_secret(app: Application, host: str) -> str:
 def _registry(scope: Scope, host: str, view: View) -> None:
     """The password's token stands in JSON text: whoever sends it quotes the value for JSON."""
     password = view.value.password.secret
-    secret = scope.app.secrets.get(password)
     called = pull_secret(scope.app, host)
-    if secret is not None and secret.external:
+    if _is_external(scope.app, password):
         scope.make.lose(view.username, INSIDE, "", Consequence.COSMETIC)
         return
     resource = scope.begin("v1", "Secret", f"registry/{host}", called)
@@ -154,18 +173,19 @@ def _registry(scope: Scope, host: str, view: View) -> None:
     )
 
 
-def use_registries(
-    scope: Scope, resource: ResourceBuilder, base: FieldPath, *, account: bool = False
-) -> None:
-    """Let a pod or account pull from every registry of the application."""
+def use_registries(scope: Scope, account: ResourceBuilder) -> None:
+    """Let all pods of an account pull from every registry; a new password restarts none."""
     for index, (host, view) in enumerate(scope.make.app.registries.items()):
         password = view.value.password.secret
-        secret = scope.app.secrets.get(password)
-        held = secret is not None and secret.external
-        resource.depend(f"secret/{password}" if held else f"registry/{host}")
+        held = _is_external(scope.app, password)
+        account.depend(f"secret/{password}" if held else f"registry/{host}")
         if not held:
-            resource.secret_version(password)
-        path = (*base, "imagePullSecrets", index, "name")
-        resource.set(path, pull_secret(scope.app, host))
-        if account and held:
-            resource.rate(path, view.password.secret, Fidelity.NATIVE, "")
+            account.secret_version(password)
+        path = ("imagePullSecrets", index, "name")
+        account.set(path, pull_secret(scope.app, host))
+        if held:
+            account.rate(path, view.password.secret, Fidelity.NATIVE, "")
+
+
+def _is_external(app: Application, name: str) -> bool:
+    return name in app.secrets and app.secrets[name].external

@@ -10,7 +10,7 @@ from orch.compile.view import ListView
 from orch.types import Condition, Consequence, Fidelity
 from orch_kubernetes import names
 from orch_kubernetes.container import ContainerCompiler
-from orch_kubernetes.files import config_name, use_registries
+from orch_kubernetes.files import config_name
 from orch_kubernetes.objects import count, given, put_annotations, put_labels
 from orch_kubernetes.probes import seconds
 
@@ -136,13 +136,12 @@ class PodCompiler:
         put_annotations(self._resource, self._pod.metadata, self._view.annotations)
 
     def _account(self) -> None:
-        """Its own account, without rights and without a token to speak to the API."""
+        """The account that images are pulled with; it has no rights, and no token for the API."""
         self._resource.depend(f"account/{self._scope.app.name}")
         account = names.object_name(self._scope.app.name)
         self._resource.set((*self._base, "serviceAccountName"), account)
         self._resource.set((*self._base, "automountServiceAccountToken"), value=False)
         self._resource.set((*self._base, "enableServiceLinks"), value=False)
-        use_registries(self._scope, self._resource, self._base)
 
     # -- containers ----------------------------------------------------------------------------
 

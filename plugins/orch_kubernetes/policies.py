@@ -24,6 +24,7 @@ UNENFORCED = "the cluster's network plugin must enforce rules between pods; not 
 NOBODY = ""
 """A value that no pod has: its label is never empty."""
 DNS = [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]
+STAYS_OPEN = "its routed and published ports stay open to all, or no proxy would reach them"
 NOT_OURS = "networks of other applications are not joined: their services are reached by full name"
 
 
@@ -38,6 +39,7 @@ class PolicyCompiler:
             "reason": BETWEEN if enforced else UNENFORCED,
         }
         self._units = {**scope.app.services, **scope.app.jobs}
+        self._open = _open_ports(scope)
         self._guarded = {policy.to.service for policy in scope.app.policies}
 
     def compile(self) -> None:
@@ -51,8 +53,7 @@ class PolicyCompiler:
         if len(declared) and "default" not in self._app.networks and self._members("default"):
             self._rule("default", self._members("default"))
         self._attachments()
-        if len(declared):
-            self._openings()
+        self._openings(everywhere=bool(len(declared)))
         for name in self._units:
             if self._units[name].network_mode == "none":
                 self._isolate(name)
@@ -137,20 +138,10 @@ class PolicyCompiler:
             how = self._told
             resource.rate(path, attachment.here, how["outcome"], how["reason"])
 
-    def _openings(self) -> None:
+    def _openings(self, *, everywhere: bool) -> None:
         """What is open to the outside stays so, from wherever a proxy asks."""
-        for name, service in self._app.services.items():
-            ports = {
-                (port.target, port.protocol)
-                for port in ports_of(service)
-                if port.published is not None
-            }
-            ports |= {
-                (int(port_number(self._scope, name, route.port)), "tcp")
-                for route in self._app.routes
-                if route.service == name
-            }
-            if ports:
+        for name, ports in self._open.items():
+            if everywhere or name in self._guarded:
                 resource = self._begin(f"open/{name}", names.object_name(f"open-{name}"))
                 resource.set("spec.podSelector", self._any_of([name]))
                 resource.set("spec.policyTypes", ["Ingress"])
@@ -168,6 +159,8 @@ class PolicyCompiler:
 
     def _policy(self, index: int, view: View) -> None:
         policy, how = view.value, self._told
+        if policy.to.service in self._open:
+            how = {"outcome": Fidelity.DEGRADED, "reason": STAYS_OPEN}
         called = names.object_name(f"policy-{policy.to.service}-{index}")
         resource = self._begin(f"policy/{index}", called)
         to = self._any_of([policy.to.service])
@@ -195,3 +188,17 @@ class PolicyCompiler:
         resource.put(
             ("spec", "ingress", 0, "ports", 0, "port"), view.to.port, value=number, **self._told
         )
+
+
+def _open_ports(scope: Scope) -> dict[str, set[tuple[int, str]]]:
+    """Ports of services that are published, or that a route leads to."""
+    found: dict[str, set[tuple[int, str]]] = {}
+    for name, service in scope.app.services.items():
+        for port in ports_of(service):
+            if port.published is not None:
+                found.setdefault(name, set()).add((port.target, port.protocol))
+    for route in scope.app.routes:
+        number = port_number(scope, route.service, route.port)
+        if isinstance(number, int):
+            found.setdefault(route.service, set()).add((number, "tcp"))
+    return found

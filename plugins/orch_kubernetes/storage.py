@@ -75,7 +75,19 @@ def _claim(scope: Scope, name: str, view: View) -> None:
         resource.put(("metadata", "annotations", names.EXTERNAL), view.external, value=said)
     if view.per_replica.authored:
         resource.rate(("metadata", "name"), view.per_replica, Fidelity.NATIVE, "")
-    write_claim(scope, resource, (), view)
+    if external:
+        _looked_for(scope, resource, view)
+    else:
+        write_claim(scope, resource, (), view)
+
+
+def _looked_for(scope: Scope, resource: ResourceBuilder, view: View) -> None:
+    """What an external volume must offer is checked; all else about it is not ours."""
+    if view.access.authored:
+        resource.set("spec.accessModes", [])
+        resource.put(("spec", "accessModes", 0), view.access, value=MODES[view.value.access])
+    for read in (view.size, view.driver, view.driver_opts, view.labels):
+        scope.make.lose(read, "the volume is not ours to make", "", Consequence.COSMETIC)
 
 
 def write_claim(scope: Scope, resource: ResourceBuilder, base: FieldPath, view: View) -> None:
@@ -97,8 +109,6 @@ def write_claim(scope: Scope, resource: ResourceBuilder, base: FieldPath, view: 
 
 def _storage_class(scope: Scope, resource: ResourceBuilder, spec: FieldPath, view: View) -> None:
     facts, volume = scope.facts, view.value
-    if volume.external:
-        return
     shared = volume.access != "exclusive"
     default = facts.shared_storage_class if shared else facts.storage_class
     if volume.driver not in (None, "local"):

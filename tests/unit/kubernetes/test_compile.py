@@ -1,0 +1,340 @@
+"""What services, jobs and the rest of a spec become on a cluster."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from orch.compile.compile import compile_app
+from orch.errors import UsageFault
+from orch.spec.application import Application
+from orch.types import Fidelity, parse_path, render_path
+from orch_kubernetes.backend import KubernetesBackend
+from orch_kubernetes.flavours import FLAVOURS, recognise
+from tests.golden.test_golden import EXAMPLES, application
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from orch.types import LedgerEntry, Manifest
+
+IMAGE = {"image": "ghcr.io/acme/web:1"}
+
+
+def compiled(document: dict[str, Any], **options: str) -> Manifest:
+    app = Application.model_validate({"name": "shop", **document})
+    return compile_app(KubernetesBackend(options), app)
+
+
+def body(manifest: Manifest, id_: str) -> dict[str, Any]:
+    return next(dict(r.body) for r in manifest.resources if r.id == id_)
+
+
+def pod(manifest: Manifest, id_: str = "service/web") -> dict[str, Any]:
+    found: dict[str, Any] = body(manifest, id_)["spec"]["template"]["spec"]
+    return found
+
+
+def row(manifest: Manifest, path: str) -> LedgerEntry:
+    return next(entry for entry in manifest.ledger if entry.path == parse_path(path))
+
+
+def web(**said: Any) -> dict[str, Any]:
+    return {"services": {"web": {**IMAGE, **said}}}
+
+
+MOUNT = {"volumes": [{"type": "volume", "source": "data", "target": "/data"}]}
+
+
+@pytest.mark.parametrize(
+    ("service", "volume", "kind"),
+    [
+        ({}, {}, "Deployment"),
+        ({"deploy": {"mode": "global"}}, {}, "DaemonSet"),
+        ({"deploy": {"ordered": True}}, {}, "StatefulSet"),
+        (MOUNT, {}, "StatefulSet"),
+        (MOUNT, {"per_replica": True}, "StatefulSet"),
+        (MOUNT, {"access": "shared"}, "Deployment"),
+        (MOUNT, {"external": True}, "Deployment"),
+    ],
+)
+def test_the_kind_of_a_service(service: Any, volume: Any, kind: str) -> None:
+    manifest = compiled({**web(**service), "volumes": {"data": volume}})
+    assert body(manifest, "service/web")["kind"] == kind
+
+
+def test_each_replica_has_its_claim_and_its_name() -> None:
+    said = web(**MOUNT, deploy={"replicas": 2}, ports=[{"target": 80}])
+    manifest = compiled({**said, "volumes": {"data": {"per_replica": True, "size": "2Gi"}}})
+    claims = body(manifest, "service/web")["spec"]["volumeClaimTemplates"]
+    assert claims[0]["spec"]["resources"]["requests"]["storage"] == "2Gi"
+    assert "volume/data" not in {r.id for r in manifest.resources}
+    selectors = [body(manifest, f"address/web-{i}")["spec"]["selector"] for i in range(2)]
+    assert [list(s.values()) for s in selectors] == [["web-0"], ["web-1"]]
+    assert "volumes" not in pod(manifest)
+
+
+def test_the_kubelet_fills_nothing_in() -> None:
+    manifest = compiled(web(command=["echo", "$(HOME)"], environment={"A": "$(B)", "C": "$D"}))
+    main = pod(manifest)["containers"][0]
+    assert main["args"] == ["echo", "$$(HOME)"]
+    assert [one["value"] for one in main["env"]] == ["$$(B)", "$D"]
+
+
+@pytest.mark.parametrize(("version", "where"), [("1.29", "initContainers"), ("1.28", "containers")])
+def test_sidecars(version: str, where: str) -> None:
+    manifest = compiled(web(sidecars={"log": IMAGE}), version=version)
+    found = [one for one in pod(manifest)[where] if one["name"] == "log"]
+    assert found[0].get("restartPolicy") == ("Always" if version == "1.29" else None)
+    worse = row(manifest, "services.web.sidecars.log.image").outcome is Fidelity.DEGRADED
+    assert worse is (version == "1.28")
+
+
+@pytest.mark.parametrize(
+    ("version", "apis"),
+    [
+        ("1.20", ("autoscaling/v2beta2", "batch/v1beta1", "policy/v1beta1")),
+        ("1.22", ("autoscaling/v2beta2", "batch/v1", "policy/v1")),
+        ("1.37", ("autoscaling/v2", "batch/v1", "policy/v1")),
+    ],
+)
+def test_api_versions(version: str, apis: tuple[str, ...]) -> None:
+    said = web(deploy={"disruption": {"max_unavailable": 1}}, autoscale={"max": 3})
+    manifest = compiled(
+        {**said, "jobs": {"tick": {**IMAGE, "schedule": "0 3 * * *"}}}, version=version
+    )
+    ids = ("autoscale/web", "job/tick", "disruption/web")
+    assert tuple(body(manifest, id_)["apiVersion"] for id_ in ids) == apis
+
+
+def test_a_time_zone_is_lost_where_it_is_not_known() -> None:
+    job = {**IMAGE, "schedule": "0 3 * * *", "time_zone": "Europe/Lisbon"}
+    old = compiled({"jobs": {"tick": job}}, version="1.24")
+    assert "timeZone" not in body(old, "job/tick")["spec"]
+    assert row(old, "jobs.tick.time_zone").outcome is Fidelity.LOST
+    new = compiled({"jobs": {"tick": job}}, version="1.25")
+    assert body(new, "job/tick")["spec"]["timeZone"] == "Europe/Lisbon"
+
+
+def test_the_pace_of_an_update() -> None:
+    fast = {"parallelism": 2, "order": "start-first", "delay": "3s", "monitor": "4s"}
+    spec = body(compiled(web(deploy={"update_config": fast})), "service/web")["spec"]
+    assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 2, "maxUnavailable": 0}
+    assert spec["minReadySeconds"] == 7
+    at_once = body(compiled(web(deploy={"update_config": {"parallelism": 0}})), "service/web")
+    assert at_once["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 0, "maxUnavailable": "100%"}
+
+
+def test_what_has_one_writer_never_starts_first() -> None:
+    said = web(**MOUNT, deploy={"update_config": {"order": "start-first"}})
+    manifest = compiled({**said, "volumes": {"data": {}}})
+    found = row(manifest, "services.web.deploy.update_config.order")
+    assert found.outcome is Fidelity.REJECTED
+    assert "stop-first" in found.mend
+
+
+def test_the_number_of_replicas_is_the_autoscalers() -> None:
+    backend = KubernetesBackend({})
+    deployment = body(compiled(web(autoscale={"max": 3})), "service/web")
+    where = backend.capabilities().limits["initial"]["Deployment:spec.replicas"].split(".")
+    part: Any = deployment
+    for key in where:
+        part = part[key]
+    assert part == "1 to 3"
+
+
+def test_a_config_is_named_by_its_content() -> None:
+    def called(content: str) -> str:
+        document = {**web(), "configs": {"web.toml": {"content": content}}}
+        found = compiled(document)
+        return body(found, "config/web.toml")["metadata"]["name"]  # type: ignore[no-any-return]
+
+    assert called("a") != called("b")
+    assert called("a") == called("a")
+
+
+def test_secrets_are_tokens_and_name_their_version() -> None:
+    said = web(environment={"PW": {"secret": "pw"}}, secrets=[{"source": "pw", "target": "pw"}])
+    manifest = compiled({**said, "secrets": {"pw": {"provider": "env", "key": "PW"}}})
+    assert body(manifest, "secret/pw")["stringData"] == {"pw": "{{orch.value:pw}}"}
+    main = pod(manifest)["containers"][0]
+    reference = main["env"][0]["valueFrom"]["secretKeyRef"]
+    assert reference == {"name": "pw-{{orch.version:pw}}", "key": "pw"}
+    assert main["volumeMounts"][0]["mountPath"] == "/run/secrets/pw"
+    service = next(r for r in manifest.resources if r.id == "service/web")
+    assert service.sends == ()
+    assert service.secrets == ("pw",)
+
+
+def test_a_password_of_a_registry_is_in_no_other_secret() -> None:
+    manifest = compiled(
+        {
+            **web(),
+            "secrets": {"pw": {"provider": "env", "key": "PW"}},
+            "registries": {"ghcr.io": {"username": "ci", "password": {"secret": "pw"}}},
+        }
+    )
+    assert "secret/pw" not in {r.id for r in manifest.resources}
+    assert body(manifest, "registry/ghcr.io")["type"] == "kubernetes.io/dockerconfigjson"
+    assert body(manifest, "account/shop")["imagePullSecrets"]
+    assert "imagePullSecrets" not in pod(manifest)
+
+
+@pytest.mark.parametrize(
+    ("constraint", "term"),
+    [
+        ("node.labels.tier == web", {"key": "tier", "operator": "In", "values": ["web"]}),
+        (
+            "node.arch not in (arm, arm64)",
+            {"key": "kubernetes.io/arch", "operator": "NotIn", "values": ["arm", "arm64"]},
+        ),
+        (
+            "node.role == worker",
+            {"key": "node-role.kubernetes.io/control-plane", "operator": "DoesNotExist"},
+        ),
+        (
+            "node.role != worker",
+            {"key": "node-role.kubernetes.io/control-plane", "operator": "Exists"},
+        ),
+        (
+            "node.labels.zone == a",
+            {"key": "topology.kubernetes.io/zone", "operator": "In", "values": ["a"]},
+        ),
+    ],
+)
+def test_constraints(constraint: str, term: Any) -> None:
+    manifest = compiled(web(deploy={"placement": {"constraints": [constraint]}}))
+    required = pod(manifest)["affinity"]["nodeAffinity"]
+    terms = required["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"]
+    assert terms == [{"matchExpressions": [term]}]
+
+
+def test_a_constraint_without_words_is_refused() -> None:
+    manifest = compiled(web(deploy={"placement": {"constraints": ["node.labels.a =~ ^b"]}}))
+    found = row(manifest, "services.web.deploy.placement.constraints")
+    assert found.outcome is Fidelity.REJECTED
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        ({}, "Ingress"),
+        ({"flavour": "gke"}, "HTTPRoute"),
+        ({"flavour": "openshift"}, "Route"),
+        ({"flavour": "openshift", "routes": "ingress"}, "Ingress"),
+        ({"routes": "gateway", "gateway": "infra/shared"}, "HTTPRoute"),
+    ],
+)
+def test_routes_are_what_the_cluster_has(options: dict[str, str], kind: str) -> None:
+    port = {"ports": [{"name": "http", "target": 8080}]}
+    route = {"host": "a.example.com", "service": "web", "port": "http"}
+    manifest = compiled({**web(**port), "routes": [route]}, **options)
+    found = [dict(r.body) for r in manifest.resources if r.id.startswith("route/")]
+    assert [one["kind"] for one in found] == [kind]
+    if "gateway" in options:
+        assert found[0]["spec"]["parentRefs"] == [{"name": "shared", "namespace": "infra"}]
+        assert "Gateway" not in {r.kind for r in manifest.resources}
+
+
+@pytest.mark.parametrize(
+    ("flavour", "said", "path"),
+    [
+        ("eks-fargate", {"deploy": {"mode": "global"}}, "deploy.mode"),
+        ("eks-fargate", {"privileged": True}, "privileged"),
+        ("gke-autopilot", {"network_mode": "host"}, "network_mode"),
+        ("gke-autopilot", {"pid": "host"}, "pid"),
+        ("openshift", {"privileged": True}, "privileged"),
+        ("openshift", {"cap_add": ["SYS_ADMIN"]}, "cap_add"),
+        (
+            "openshift",
+            {"volumes": [{"type": "bind", "source": "/a", "target": "/a"}]},
+            "volumes[0].source",
+        ),
+    ],
+)
+def test_what_a_policy_refuses_is_refused(flavour: str, said: Any, path: str) -> None:
+    manifest = compiled(web(**said), flavour=flavour)
+    found = row(manifest, f"services.web.{path}")
+    assert found.outcome is Fidelity.REJECTED
+    assert FLAVOURS[flavour].title in found.reason
+    assert row(compiled(web(**said)), f"services.web.{path}").outcome is not Fidelity.REJECTED
+
+
+def test_autopilot_gives_no_less_than_its_minimum() -> None:
+    said = web(deploy={"resources": {"reservations": {"cpus": "0.01", "memory": "128Mi"}}})
+    manifest = compiled(said, flavour="gke-autopilot")
+    assert pod(manifest)["containers"][0]["resources"]["requests"] == {
+        "cpu": "50m",
+        "memory": "128Mi",
+    }
+    found = row(manifest, "services.web.deploy.resources.reservations.cpus")
+    assert "50m; 10m was asked for" in found.reason
+
+
+def test_a_service_of_a_route_stays_open_to_its_proxy() -> None:
+    document = {
+        **web(ports=[{"target": 8080}]),
+        "routes": [{"service": "web", "port": 8080}],
+        "policies": [{"to": {"service": "web"}}],
+    }
+    manifest = compiled(document, flavour="k3s")
+    assert body(manifest, "open/web")["spec"]["ingress"] == [
+        {"ports": [{"port": 8080, "protocol": "TCP"}]}
+    ]
+    assert row(manifest, "policies[0].to.service").outcome is Fidelity.DEGRADED
+
+
+def test_labels_that_are_none_become_annotations() -> None:
+    manifest = compiled(web(labels={"team": "store front", "tier": "web", "not a key": "x"}))
+    metadata = body(manifest, "service/web")["spec"]["template"]["metadata"]
+    assert metadata["labels"]["tier"] == "web"
+    assert metadata["annotations"]["team"] == "store front"
+    assert "x" in metadata["annotations"].values()
+
+
+def test_overrides_never_touch_what_an_object_is_known_by() -> None:
+    said = {"kubernetes": {"deployment": {"spec": {"selector": {"matchLabels": {"a": "b"}}}}}}
+    manifest = compiled(web(overrides=said))
+    assert (
+        row(manifest, "services.web.overrides.kubernetes.deployment").outcome is Fidelity.REJECTED
+    )
+    kept = body(manifest, "service/web")["spec"]["selector"]["matchLabels"]
+    assert kept == {"orch/app": "shop", "orch/service": "web"}
+
+
+@pytest.mark.parametrize(
+    ("version", "groups", "labels", "name"),
+    [
+        ("v1.33.4+k3s1", (), (), "k3s"),
+        ("v1.33.4-eks-ba62b1", (), ("eks.amazonaws.com/nodegroup",), "eks"),
+        ("v1.33.4-eks-ba62b1", (), ("eks.amazonaws.com/compute-type",), "eks-fargate"),
+        ("v1.33.4-gke.1036000", (), ("cloud.google.com/gke-nodepool",), "gke"),
+        ("v1.31.1", ("route.openshift.io", "config.openshift.io"), (), "openshift"),
+        ("v1.32.9+IKS", (), (), "ibm"),
+        ("v1.36.0", (), (), "plain"),
+    ],
+)
+def test_a_cluster_is_recognised(
+    version: str, groups: tuple[str, ...], labels: tuple[str, ...], name: str
+) -> None:
+    assert recognise(version, frozenset(groups), frozenset(labels)).name == name
+
+
+@pytest.mark.parametrize("option", [{"flavour": "mine"}, {"version": "1.19"}, {"routes": "magic"}])
+def test_options_that_are_not_known_are_refused(option: dict[str, str]) -> None:
+    with pytest.raises(UsageFault):
+        KubernetesBackend(option)
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("folder", EXAMPLES, ids=lambda folder: folder.name)
+def test_no_row_is_better_than_what_is_promised(folder: Path, flavour: str) -> None:
+    backend = KubernetesBackend({"flavour": flavour})
+    promised = backend.capabilities()
+    better = [
+        f"{render_path(entry.path)}: {entry.outcome}, promised {promised.best(entry.path)}"
+        for entry in compile_app(backend, application(folder)).ledger
+        if entry.outcome.rank < promised.best(entry.path).rank
+    ]
+    assert not better
