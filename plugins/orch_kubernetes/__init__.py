@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 OPTIONS = FrozenDict(
     {
+        "kubeconfig": "File with clusters and logins; by default what kubectl itself would use.",
+        "context": "Context of the kubeconfig; the cluster is asked for its version and flavour.",
         "flavour": "plain, k3s, eks, eks-fargate, aks, gke, gke-autopilot, digitalocean, ibm, oke, "
         "tanzu or openshift.",
         "version": "Version of the cluster, from 1.20 to 1.37.",

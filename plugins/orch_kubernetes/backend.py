@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from orch_kubernetes import names
 from orch_kubernetes.capabilities import capabilities
+from orch_kubernetes.client import KubernetesClient
 from orch_kubernetes.compile import compile_kubernetes
-from orch_kubernetes.facts import facts_of
+from orch_kubernetes.facts import facts_of, sighted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from orch.backend.capabilities import Capabilities
     from orch.spec.application import Application
     from orch.types import Manifest
+    from orch_kubernetes.facts import ClusterFacts
 
 
 class KubernetesBackend:
@@ -24,7 +27,15 @@ class KubernetesBackend:
 
     def __init__(self, options: Mapping[str, str]) -> None:
         self._options = dict(options)
-        self.facts = facts_of(self._options)
+        self.client = KubernetesClient(self._options)
+        facts_of(self._options)
+
+    @cached_property
+    def facts(self) -> ClusterFacts:
+        """A target that names a cluster is asked once what it is; else its options tell."""
+        if self._options.get("kubeconfig") or self._options.get("context"):
+            return sighted(self._options, self.client.sighting())
+        return facts_of(self._options)
 
     def capabilities(self) -> Capabilities:
         """What this version and flavour hold."""
@@ -35,4 +46,5 @@ class KubernetesBackend:
         return compile_kubernetes(app, self.facts)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Give the connections back."""
+        self.client.close()

@@ -49,7 +49,7 @@ _NATIVE: Mapping[str, tuple[str, ...]] = {
     "registries.*": ("username", "password"),
     "routes.*": ("host", "path", "service", "port", "tls"),
 }
-_WHOLE = ("apiVersion", "name", "labels.**", "fidelity.**")
+_WHOLE = ("apiVersion", "name", "volumes.*", "labels.**", "fidelity.**")
 _ANYWHERE = (*_UNITS, *_INSIDE)
 FEATURES = frozenset(
     {

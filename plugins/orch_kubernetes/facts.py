@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from orch.errors import UsageFault
-from orch_kubernetes.flavours import FLAVOURS, GATEWAY, INGRESS, ROUTE, Flavour
+from orch_kubernetes.flavours import FLAVOURS, GATEWAY, INGRESS, ROUTE, Flavour, recognise
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,6 +100,47 @@ def facts_of(options: Mapping[str, str]) -> ClusterFacts:
         storage_class=options.get("storage_class") or flavour.storage_class,
         shared_storage_class=options.get("shared_storage_class") or flavour.shared_storage_class,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What a cluster tells of itself; `ingress_default` says that one class is its default."""
+
+    version: str
+    groups: frozenset[str] = frozenset()
+    node_labels: frozenset[str] = frozenset()
+    ingress_classes: tuple[str, ...] = ()
+    ingress_default: bool = False
+    gateway_classes: tuple[str, ...] = ()
+
+
+def sighted(options: Mapping[str, str], seen: Sighting) -> ClusterFacts:
+    """The facts of a cluster that was asked; what the target's options say wins."""
+    flavour = options.get("flavour") or recognise(seen.version, seen.groups, seen.node_labels).name
+    said = facts_of({**options, "flavour": flavour, "version": _asked(options, seen)})
+    routes = options.get("routes") or _routes(seen, said)
+    ingress = options.get("ingress_class") or _chosen(seen.ingress_classes, said.ingress_class)
+    if seen.ingress_default and not options.get("ingress_class"):
+        ingress = ""
+    gateway = options.get("gateway_class") or _chosen(seen.gateway_classes, said.gateway_class)
+    return replace(said, routes=routes, ingress_class=ingress, gateway_class=gateway)
+
+
+def _asked(options: Mapping[str, str], seen: Sighting) -> str:
+    return options.get("version") or seen.version
+
+
+def _routes(seen: Sighting, said: ClusterFacts) -> str:
+    """OpenShift's Routes where they are; a Gateway where a class of it is there; else Ingress."""
+    if "route.openshift.io" in seen.groups:
+        return ROUTE
+    usable = seen.gateway_classes or said.gateway
+    return GATEWAY if "gateway.networking.k8s.io" in seen.groups and usable else INGRESS
+
+
+def _chosen(there: tuple[str, ...], usual: str) -> str:
+    """The flavour's usual class when it is there, else the first one."""
+    return usual if usual in there or not there else there[0]
 
 
 def _version(text: str) -> Version:

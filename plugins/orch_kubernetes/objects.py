@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from orch.compile.view import ListView, MapView, Node, View
 from orch.types import Fidelity
 from orch_kubernetes import names
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from orch.compile.builder import ManifestBuilder, ResourceBuilder
-    from orch.compile.view import MapView, Read, View
+    from orch.compile.view import Read
     from orch.spec.application import Application
     from orch.types import FieldPath
     from orch_kubernetes.facts import ClusterFacts
@@ -108,3 +109,20 @@ def given(view: View, fields: Iterable[str]) -> Iterator[tuple[str, Any]]:
         read = view.field(field)
         if read is not None and (read.value or field in view.value.model_fields_set):
             yield field, read
+
+
+def rate_empty(resource: ResourceBuilder, node: Any) -> None:
+    """Account for parts that were written empty, such as `deploy: {}`: their defaults hold."""
+    if not isinstance(node, Node) or node.whole:
+        return
+    parts: list[Any] = []
+    if isinstance(node, View):
+        parts = [node.field(name) for name in node.value.model_fields_set]
+        if not parts and not node.carried:
+            resource.rate(("kind",), node.here, Fidelity.NATIVE, "")
+    elif isinstance(node, MapView):
+        parts = [part for _, part in node.items()]
+    elif isinstance(node, ListView):
+        parts = list(node)
+    for part in parts:
+        rate_empty(resource, part)

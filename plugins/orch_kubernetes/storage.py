@@ -45,6 +45,8 @@ def compile_volumes(scope: Scope) -> None:
                 scope.make.lose(view, "no service mounts it", "mount it", Consequence.COSMETIC)
         else:
             _claim(scope, name, view)
+    if mounted:
+        scope.make.note(NEVER_FILLED)
     if any(not v.external for v in scope.app.volumes.values() if v.size is None):
         reason = f"a claim asks for a size: {SIZE} where none is said"
         scope.make.default(("volumes", "*", "size"), Fidelity.DEGRADED, reason)
@@ -70,6 +72,7 @@ def _claim(scope: Scope, name: str, view: View) -> None:
         external=external,
     )
     resource.put("metadata.name", view.name, value=called)
+    resource.rate(("metadata", "name"), view.here, Fidelity.NATIVE, "")
     if external or view.external.authored:
         said = "true" if external else "false"
         resource.put(("metadata", "annotations", names.EXTERNAL), view.external, value=said)
@@ -123,7 +126,8 @@ def _storage_class(scope: Scope, resource: ResourceBuilder, spec: FieldPath, vie
             reason="the cluster's own storage is used, which may be any",
         )
     if not shared:
-        scope.refuse("block_storage", view.access if view.access.authored else view.here)
+        said = [f for f in ("access", "size", "driver", "name") if f in volume.model_fields_set]
+        scope.refuse("block_storage", view.field(said[0]) if said else view.here)
     elif not default and volume.driver in (None, "local"):
         resource.rate(
             (*spec, "accessModes", 0),
@@ -223,9 +227,6 @@ class MountCompiler:
             self._resource.put((*path, "subPath"), mount.volume.subpath)
             consequence = Consequence.COSMETIC if mount.value.volume.nocopy else None
             self._make.lose(mount.volume.nocopy, NEVER_FILLED, "fill it by pre_start", consequence)
-        self._make.default(
-            ("services", "*", "volumes", "*", "volume", "nocopy"), Fidelity.LOST, NEVER_FILLED
-        )
         if volume is not None and volume.per_replica and not volume.external:
             if self._pod.claim_template(name):
                 return None
