@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from orch.errors import Conflict, Denied, OrchError, Transient, Unreachable, UsageFault
 from orch_kubernetes.facts import Sighting
@@ -26,8 +28,8 @@ class Missing(OrchError):
 class KubernetesClient:
     """A connection by a kubeconfig, made when it is first needed.
 
-    Logins are those of the kubeconfig. Bodies are plain JSON: the SDK's own models refuse what a
-    newer cluster answers.
+    Logins and certificates are those of the kubeconfig, as the SDK reads it. Bodies are plain JSON:
+    the SDK's own models refuse what a newer cluster answers.
     """
 
     def __init__(self, options: Mapping[str, str]) -> None:
@@ -37,8 +39,13 @@ class KubernetesClient:
 
     def _client(self) -> Any:
         if self._api is None:
-            from kubernetes.config import ConfigException, new_client_from_config
-
+            try:
+                from kubernetes.config import ConfigException, new_client_from_config
+            except ImportError as fault:
+                raise UsageFault(
+                    "the client of Kubernetes is not installed",
+                    mend='install it: pip install "anyorch[kubernetes]"',
+                ) from fault
             try:
                 self._api = _untyped(new_client_from_config)(self._file, self._context)
             except (ConfigException, OSError) as fault:
@@ -63,18 +70,20 @@ class KubernetesClient:
         Raises Missing, Conflict, Denied, Transient, Unreachable, or OrchError for a refusal.
         """
         api = self._client()
+        headers = {"Accept": "application/json", "Content-Type": kind, **_login(api)}
+        where = f"{api.configuration.host}{path}"
         with _translated(path):
-            return api.call_api(
-                path,
+            answer = api.rest_client.pool_manager.request(
                 method,
-                query_params=list((query or {}).items()),
-                header_params={"Accept": "application/json", "Content-Type": kind},
-                body=body,
-                response_type="object",
-                auth_settings=["BearerToken"],
-                _return_http_data_only=True,
-                _request_timeout=SECONDS,
+                f"{where}?{urlencode(query)}" if query else where,
+                body=None if body is None else json.dumps(body).encode(),
+                headers=headers,
+                timeout=SECONDS,
+                retries=False,
             )
+        if answer.status >= HTTPStatus.BAD_REQUEST:
+            raise _fault_of(answer.status, _told(answer), path)
+        return json.loads(answer.data or b"null")
 
     def get(self, path: str, **query: str) -> Any:
         """Read something."""
@@ -128,38 +137,44 @@ def _accepted(gateway_class: Mapping[str, Any]) -> bool:
     return any(c["type"] == "Accepted" and c["status"] == "True" for c in conditions)
 
 
+def _login(api: Any) -> dict[str, str]:
+    """The header that logs in; certificates are the pool's business."""
+    return {
+        one["key"]: one["value"]
+        for one in api.configuration.auth_settings().values()
+        if one.get("in") == "header" and one.get("value")
+    }
+
+
 @contextlib.contextmanager
 def _translated(path: str) -> Iterator[None]:
-    """Foreign faults as ours."""
-    from kubernetes.client.exceptions import ApiException
+    """Faults of the connection as ours."""
     from urllib3.exceptions import HTTPError
 
     try:
         yield
-    except ApiException as fault:
-        raise _fault_of(fault.status, _told(fault), path) from fault
     except (HTTPError, OSError) as fault:
         raise Unreachable(
             f"the cluster does not answer: {fault}", place=path, mend="see `kubectl cluster-info`"
         ) from fault
 
 
-def _told(fault: Any) -> str:
+def _told(answer: Any) -> str:
     """The API's own words."""
     try:
-        said = json.loads(fault.body or "{}")
+        said = json.loads(answer.data or b"{}")
     except ValueError:
-        return str(fault.reason)
-    return str(said.get("message") or fault.reason) if isinstance(said, dict) else str(fault.reason)
+        return str(answer.reason)
+    return str(said.get("message") or answer.reason) if isinstance(said, dict) else str(said)
 
 
 def _fault_of(status: int, told: str, path: str) -> OrchError:
-    if status in (401, 403):
+    if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         mend = "log in again, or ask for the rights that are named"
         return Denied(f"the cluster denies it: {told}", place=path, mend=mend)
-    if status == 404:  # noqa: PLR2004  (HTTP)
+    if status == HTTPStatus.NOT_FOUND:
         return Missing(told, place=path)
-    if status == 409:  # noqa: PLR2004  (HTTP)
+    if status == HTTPStatus.CONFLICT:
         return Conflict(told, place=path)
     if status in _THROTTLED:
         return Transient(f"the cluster answers {status}: {told}", place=path)
