@@ -91,9 +91,13 @@ _LOST = (
     *_below(("volumes.*",), "driver_opts.**"),
     "policies.*.from.*.port",
 )  # fmt: skip
+_WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob")
+_WAYS_IN = ("Ingress", "HTTPRoute", "Route")
+"""Kinds that one part of the spec may become: it keeps its id, and its object is replaced."""
 LIMITS: Mapping[str, object] = FrozenDict(
     {
         "immutable": (
+            *(f"{kind}:kind" for kind in _WORKLOADS + _WAYS_IN),
             *(f"{kind}:spec.selector" for kind in ("Deployment", "StatefulSet", "DaemonSet")),
             "StatefulSet:spec.serviceName", "StatefulSet:spec.podManagementPolicy",
             "StatefulSet:spec.volumeClaimTemplates",

@@ -163,6 +163,8 @@ class PodCompiler:
         native = self._scope.facts.has("sidecars")
         base = (*self._base, "initContainers" if native else "containers")
         path = (*base, count(self._resource, base))
+        if name == names.object_name(self._pod.name):
+            name = names.object_name(f"{name}-sidecar")
         container = self._container(path, name)
         container.compile(view)
         container.ports(view.ports, outside=not self._ends)

@@ -91,6 +91,24 @@ def test_sidecars(version: str, where: str) -> None:
     assert worse is (version == "1.28")
 
 
+def test_a_sidecar_may_be_called_as_its_service() -> None:
+    found = pod(compiled(web(sidecars={"web": IMAGE})))
+    assert [found["containers"][0]["name"], found["initContainers"][0]["name"]] == [
+        "web",
+        "web-sidecar",
+    ]
+
+
+def test_another_kind_replaces_the_object() -> None:
+    """A service that gets its own storage keeps its id, and is another kind of object."""
+    limits = KubernetesBackend({}).capabilities().limits
+    assert {"StatefulSet:kind", "Deployment:kind", "HTTPRoute:kind"} <= set(limits["immutable"])
+    before = compiled(web())
+    after = compiled({**web(**MOUNT), "volumes": {"data": {}}})
+    kinds = [next(r.kind for r in m.resources if r.id == "service/web") for m in (before, after)]
+    assert kinds == ["Deployment", "StatefulSet"]
+
+
 @pytest.mark.parametrize(
     ("version", "apis"),
     [
