@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from orch.compile.view import ListView, MapView, Node, View
+from orch.compile.view import HERE, ListView, MapView, Node, View
 from orch.types import Fidelity
 from orch_kubernetes import names
 
@@ -118,7 +118,7 @@ def rate_empty(resource: ResourceBuilder, node: Any) -> None:
     parts: list[Any] = []
     if isinstance(node, View):
         parts = [node.field(name) for name in node.value.model_fields_set]
-        if not parts and not node.carried:
+        if not parts and HERE not in node.carried:
             resource.rate(("kind",), node.here, Fidelity.NATIVE, "")
     elif isinstance(node, MapView):
         parts = [part for _, part in node.items()]

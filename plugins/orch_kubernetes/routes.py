@@ -207,7 +207,7 @@ class GatewayRoutes(_Routes):
         resource.set("spec.parentRefs", [self._parent()])
         for route in routes:
             if route.host is not None:
-                resource.put(("spec", "hostnames", 0), route.host)
+                resource.put("spec.hostnames", route.host, value=[host])
             if route.tls is not None:
                 self._tls(gateway, host, route)
         self._rules(resource, routes)

@@ -34,7 +34,7 @@ def compile_volumes(scope: Scope) -> None:
     """A claim for each volume that all replicas share; others are templates of their services."""
     mounted = {
         mount.source
-        for unit in (*scope.app.services.values(), *scope.app.jobs.values())
+        for unit in scope.app.services.values()
         for part in (unit, *unit.pre_start, *unit.sidecars.values())
         for mount in part.volumes
         if mount.type == "volume"
@@ -235,7 +235,7 @@ class MountCompiler:
                 "only replicas of a service have volumes of their own",
                 "mount a volume that is shared",
             )
-        if volume is not None:
+        elif volume is not None:
             self._resource.depend(f"volume/{name}")
         where, fresh = self._pod.shared_volume(name)
         if fresh:

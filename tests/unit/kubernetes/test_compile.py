@@ -99,6 +99,18 @@ def test_a_sidecar_may_be_called_as_its_service() -> None:
     ]
 
 
+def test_a_job_has_no_volume_of_its_own() -> None:
+    document = {"jobs": {"job": {**IMAGE, **MOUNT}}, "volumes": {"data": {"per_replica": True}}}
+    manifest = compiled(document)
+    assert row(manifest, "jobs.job.volumes[0].source").outcome is Fidelity.REJECTED
+    assert "no service" in row(manifest, "volumes.data.per_replica").reason
+
+
+def test_parts_written_empty_hold_their_defaults() -> None:
+    manifest = compiled({**web(deploy={}, probes={}), "volumes": {"data": {}}})
+    assert manifest.ledger.worst() is not Fidelity.LOST
+
+
 def test_another_kind_replaces_the_object() -> None:
     """A service that gets its own storage keeps its id, and is another kind of object."""
     limits = KubernetesBackend({}).capabilities().limits

@@ -21,7 +21,7 @@ OVERRIDES: Mapping[str, Any] = {
     }
 }
 OTHERS = tuple(name for name in FLAVOURS if name != "plain")
-OLD = ("1.20", "1.24", "1.28")
+OLD = ("1.20", "1.28")
 
 
 def _by_clock(document: dict[str, Any]) -> dict[str, Any]:
