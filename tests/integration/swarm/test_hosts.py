@@ -3,6 +3,7 @@ hosts, engines and leaders go."""
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 import uuid
@@ -25,6 +26,7 @@ from orch_swarm.names import real_name
 from tests.integration.conftest import TOOL_IMAGE
 from tests.integration.swarm.conftest import OPTIONS
 from tests.integration.swarm.hosts import Cluster, eventually
+from tests.integration.swarm.load import under_load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -101,14 +103,27 @@ def test_replicas_spread_by_label_before_hosts(cluster: Cluster, trial: Trial) -
     assert seen["h2"] + seen["h3"] == 3, seen
 
 
-def test_a_global_service_is_on_every_host_and_says_where(trial: Trial) -> None:
-    document = trial.web("one", mode="global")
-    document["services"]["web"]["ports"] = [{"target": 8080, "published": 8080, "mode": "host"}]
-    trial.deployed(document)
+def test_a_global_service_is_on_every_host_and_one_always_answers(
+    cluster: Cluster, trial: Trial
+) -> None:
+    def document(text: str) -> dict[str, Any]:
+        web = trial.web_service(text, mode="global")
+        web["ports"] = [{"target": 8080, "published": 8080, "mode": "host"}]
+        return {"services": {"web": web}}
+
+    trial.deployed(document("one"))
     assert places(trial) == Counter(["h1", "h2", "h3"])
     seen = trial.service()
     assert (seen.ready, seen.wanted, seen.healthy) == (3, 3, True)
     assert seen.endpoints == ("h1:8080", "h2:8080", "h3:8080")
+    urls = [f"http://{host.address}:8080" for host in cluster.hosts]
+    with under_load(cluster.outside(sys.executable), *urls) as load:
+        trial.deployed(document("two"))
+    print(load.row("update of host ports, host by host"))
+    assert load.lost == {}
+    # The hosts were updated one by one, so that a client had somewhere to turn to.
+    assert load.turned
+    assert load.texts == ["one", "two"]
 
 
 def test_a_constraint_that_no_host_meets_is_refused_with_the_reason_of_each(
