@@ -24,6 +24,10 @@ _WAITS = {
     "complete": "it ended by itself, with code 0",
 }
 """What states mean of which the engine says nothing more."""
+_CHECKED = (
+    "it ended with code 0: by itself, or ended as its health check failed, which the engine tells "
+    "no difference of; see that the image holds what the check runs"
+)
 NANOS = 1_000_000_000
 _PATIENCE = UpdateConfig().progress_deadline.seconds
 
@@ -176,7 +180,12 @@ def _has_fallen(task: Row) -> bool:
 
 def _said(task: Row) -> str:
     status = task["Status"]
-    return str(status.get("Err") or "") or _WAITS.get(status["State"], "")
+    if status.get("Err"):
+        return str(status["Err"])
+    checked = task.get("Spec", {}).get("ContainerSpec", {}).get("Healthcheck")
+    return (
+        _CHECKED if checked and status["State"] == "complete" else _WAITS.get(status["State"], "")
+    )
 
 
 def trouble(row: Row, tasks: Sequence[Row], nodes: Sequence[Row]) -> str:
