@@ -242,7 +242,7 @@ class _Compiler:
             if name in self.spec.secrets:
                 resource.depend(f"secret/{name}")
                 if not self.spec.secrets[name].external:
-                    resource.set(("x_secret_versions", name), resource.secret_version(name))
+                    resource.set(("secret_versions", name), resource.secret_version(name))
 
     def _pin_configs(self, resource: ResourceBuilder, names: Iterable[str]) -> None:
         for name in names:
@@ -250,7 +250,7 @@ class _Compiler:
             if config is not None:
                 resource.depend(f"config/{name}")
                 content = digest([config.content, config.encoding])
-                resource.set(("x_config_digests", name), content)
+                resource.set(("config_digests", name), content)
 
     def _scoped(self, resource: ResourceBuilder, view: View) -> None:
         for platform, part in view.overrides.items():
@@ -295,10 +295,10 @@ class _Compiler:
         """`depends_on.X.restart`: the other's body is part of this one's, so both change."""
         frozen = {name: digest(_without_size(body)) for name, body in self._followed().items()}
         for resource, name, part in self._restarting:
-            versions = self.bodies[name].get("x_secret_versions", {})
+            versions = self.bodies[name].get("secret_versions", {})
             for secret in versions:
                 resource.secret_version(secret)
-            path = ("x_restart_with", name)
+            path = ("restarts_with", name)
             resource.set(path, {"digest": frozen[name], "secrets": versions})
             resource.rate(path, part.restart, Fidelity.EMULATED, FOLLOWS)
 

@@ -110,7 +110,9 @@ class Api:
         found = await asyncio.wrap_future(
             self.controller.ask(
                 lambda r: [
-                    sights.stored(r.world, row) for row in r.world.of_app(app) if not row.deleting
+                    sights.stored(r.world, row)
+                    for row in r.world.of_app(app)
+                    if not row.deleting or r.world.faults.of(row.uid)
                 ]
             )
         )

@@ -54,7 +54,7 @@ def stored(world: World, row: ResourceRow) -> StoredResource:
         version=str(row.version),
         uid=row.uid,
         deleting=row.deleting,
-        failed="" if row.deleting else failure(world, row),
+        failed=world.faults.of(row.uid) if row.deleting else failure(world, row),
     )
 
 
@@ -288,14 +288,20 @@ def _status_message(view: ServiceView, sight: Rollout, *, healthy: bool) -> str:
         return "being removed"
     deployment = view.deployment
     if deployment is not None and deployment.phase is not RolloutPhase.HEALTHY:
-        return sight.message or str(deployment.phase)
+        told = sight.message or str(deployment.phase)
+        return f"last update: {told}" if healthy and deployment.phase.final else told
     if healthy:
-        return ""
+        return "; ".join(_restarted(a) for a in view.allocs if a.serving and a.restarts > 1)
     for alloc in view.allocs:
         if alloc.holds and not alloc.serving:
             told = alloc.message or alloc.reason
             return f"{alloc.id} {alloc.state}" + (f": {told}" if told else "")
     return ""
+
+
+def _restarted(alloc: Alloc) -> str:
+    code = "" if alloc.exit_code is None else f", last exit code {alloc.exit_code}"
+    return f"{alloc.id} was restarted {alloc.restarts} times{code}"
 
 
 def _job_status(world: World, row: ResourceRow) -> dict[str, Any]:
@@ -396,10 +402,16 @@ def _why_unit(world: World, row: ResourceRow, nodes: Sequence[NodeUse]) -> Itera
     elif row.key.kind == "job":
         yield f"{row.key.name}: {_job_message(world, row, _job_rollout(world, row), None)}"
     else:
-        sight = _service_rollout(service_view(world, row, nodes))
-        told = sight.message
-        counts = f"{sight.ready} of {sight.wanted} ready, {sight.updated} of this version"
-        yield f"{row.key.name}: {sight.phase}, {counts}" + (f": {told}" if told else "")
+        yield _why_service(world, service_view(world, row, nodes), nodes)
+
+
+def _why_service(world: World, view: ServiceView, nodes: Sequence[NodeUse]) -> str:
+    sight, status = _service_rollout(view), _service_status(world, view, nodes)
+    health = "healthy" if status["healthy"] else "unhealthy"
+    word = health if sight.phase.final else sight.phase
+    told = f": {status['message']}" if status["message"] else ""
+    counts = f"{sight.ready} of {sight.wanted} ready, {sight.updated} of this version"
+    return f"{view.row.key.name}: {word}, {counts}{told}"
 
 
 def _why_alloc(world: World, alloc: Alloc, nodes: Sequence[NodeUse]) -> Iterator[str]:
@@ -408,8 +420,7 @@ def _why_alloc(world: World, alloc: Alloc, nodes: Sequence[NodeUse]) -> Iterator
         leaving = f", leaving because {alloc.reason}" if alloc.leaving is not None else ""
         yield f"{alloc.id}: {alloc.state} on {alloc.node}{leaving}{told}"
         if alloc.restarts:
-            code = "" if alloc.exit_code is None else f", last exit code {alloc.exit_code}"
-            yield f"{alloc.id}: restarted {alloc.restarts} times{code}"
+            yield _restarted(alloc)
         return
     row = world.resources[alloc.uid]
     if world.faults.of(row.uid):

@@ -22,7 +22,7 @@ _HEADS = {
 }
 _NEXT = {
     Verdict.ROLLED_BACK: "mend the cause above and deploy again; the last good release serves",
-    Verdict.FAILED: "mend the cause and deploy again, or `orch rollback`; `orch status` tells more",
+    Verdict.FAILED: "mend the cause and deploy again, or roll back; see `orch history`",
     Verdict.TIMED_OUT: "give more time with --timeout, or look at `orch status` and `orch logs`",
 }
 

@@ -112,7 +112,7 @@ def allocation(**more: Any) -> Allocation:
         "kind": "service",
         "index": 0,
         "revision": 1,
-        "body": {"command": ["x"], "x_config_digests": {}},
+        "body": {"command": ["x"], "config_digests": {}},
     }
     return Allocation(**(known | more))
 
@@ -132,7 +132,7 @@ def test_values_of_secrets_are_struck_out() -> None:
 def test_jobs_are_told_from_services() -> None:
     assert is_job_body({"command": ["x"], "backoff_limit": 3, "completions": 1})
     assert not is_job_body({"command": ["x"], "deploy": {}})
-    assert isinstance(read_body({"command": ["x"], "x_more": 1}, job=False), Service)
+    assert isinstance(read_body({"command": ["x"], "x-more": 1}, job=False), Service)
 
 
 def service(**body: Any) -> Service:
