@@ -301,7 +301,8 @@ def _status_message(view: ServiceView, sight: Rollout, *, healthy: bool) -> str:
 
 def _restarted(alloc: Alloc) -> str:
     code = "" if alloc.exit_code is None else f", last exit code {alloc.exit_code}"
-    return f"{alloc.id} was restarted {alloc.restarts} times{code}"
+    times = "once" if alloc.restarts == 1 else f"{alloc.restarts} times"
+    return f"{alloc.id} was restarted {times}{code}"
 
 
 def _job_status(world: World, row: ResourceRow) -> dict[str, Any]:
