@@ -342,4 +342,4 @@ def test_a_server_that_is_gone_is_told_in_plain_words(tmp_path: Path) -> None:
         del caught
         gc.collect()
     assert "does not answer: No such file or directory" in told
-    assert "run the same command again" in told
+    assert "start it with `orch server`" in told
