@@ -31,7 +31,8 @@ def pytest_runtest_makereport(
     """Turn a skip into a failure where the test should have run."""
     report = yield
     if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
-        _refuse_skip(report, optional=item.get_closest_marker("optional") is not None)
+        marked = item.get_closest_marker("optional") is not None
+        _refuse_skip(report, optional=marked or "not promised" in dict(report.user_properties))
     return report
 
 
