@@ -17,7 +17,7 @@ from orch_native.agent.process_run import signal_number
 from orch_native.agent.process_settings import account, dropped, log_bounds
 from orch_native.agent.proxy.table import Balance, Route, Upstream, choose_route
 from orch_native.agent.record import Record, Records
-from orch_native.agent.supervisor import Log
+from orch_native.agent.supervisor.output import Log
 from orch_native.messages import Allocation, State
 
 if TYPE_CHECKING:
