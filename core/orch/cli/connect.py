@@ -176,7 +176,10 @@ def known_services(connection: Connection, names: Sequence[str]) -> None:
     known = need_deployed(connection)
     for name in names:
         if name not in known:
-            near = get_close_matches(name, known, 1)
+            service, bracket, index = name.removesuffix("]").partition("[")
+            near = get_close_matches(service, known, 1)
             hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+            if bracket and service in known:
+                hint = f"write {service}, and --replica {index} for that replica alone"
             fault = f"{connection.instance.name} has no service {name!r} on {connection.instance}"
             raise UsageFault(fault, mend=hint)
