@@ -15,7 +15,7 @@ from orch.compile.compile import OTHER_APP
 from orch.compile.view import ListView
 from orch.spec.base import Model
 from orch.spec.units import Duration
-from orch.types import Condition, Consequence, Fidelity
+from orch.types import Consequence, Fidelity
 from orch_native.capabilities import capabilities
 from orch_native.parts import containers, driver_of, matches, part_views, used_secrets
 from orch_native.rules import (
@@ -38,11 +38,6 @@ if TYPE_CHECKING:
     from orch_native.rules import Rule, RuleTree
 
 BACKEND = "native"
-CONDITIONS = {
-    "service_started": Condition.STARTED,
-    "service_healthy": Condition.HEALTHY,
-    "service_completed_successfully": Condition.COMPLETED,
-}
 ORDERED = "a deploy waits for it; a restart of the host starts everything at once"
 FOLLOWS = "its body holds a digest of the other's, so that both change together"
 
@@ -282,7 +277,7 @@ class _Compiler:
         id_ = f"{OTHER_APP}{name}" if "/" in name else f"{kind}/{name}"
         resource.depend(
             id_,
-            CONDITIONS[part.value.condition],
+            part.value.awaited,
             part,
             required=part.value.required,
             outcome=Fidelity.EMULATED,
