@@ -279,6 +279,10 @@ _RECORD = _APP + "/records/{name:path}"
 
 def operations(api: Api) -> tuple[Operation, ...]:
     """Everything that the API does."""
+    return (*_of_server(api), *_of_resources(api), *_of_what_runs(api), *_of_records(api))
+
+
+def _of_server(api: Api) -> tuple[Operation, ...]:
     op = Operation
     return (
         op("GET", "/v1/about", "Who answers.", api.about, gives=About),
@@ -286,13 +290,14 @@ def operations(api: Api) -> tuple[Operation, ...]:
         op("GET", "/v1/node", "Facts of the node.", api.node),
         op("POST", "/v1/stop", "End the server.", api.stop, takes=StopServer),
         op("GET", "/v1/apps", "Every instance.", api.apps),
-        op(
-            "GET",
-            _APP + "/resources",
-            "An instance's resources.",
-            api.resources,
-            gives=list[StoredResource],
-        ),
+    )
+
+
+def _of_resources(api: Api) -> tuple[Operation, ...]:
+    op, all_of_it = Operation, _APP + "/resources"
+    stored, refused = list[StoredResource], list[Refusal]
+    return (
+        op("GET", all_of_it, "An instance's resources.", api.resources, gives=stored),
         op("GET", _RESOURCE, "One resource.", api.resource, gives=StoredResource),
         op("PUT", _RESOURCE, "Create or change a resource.", api.put, Put, StoredResource),
         op("DELETE", _RESOURCE, "Begin to remove a resource.", api.delete),
@@ -300,35 +305,27 @@ def operations(api: Api) -> tuple[Operation, ...]:
         op("POST", _APP + "/retry", "Start anew what failed.", api.retry, takes=Named),
         op("POST", _APP + "/promote", "Let a canary go on.", api.promote, takes=Named),
         op("GET", _APP + "/rollout", "Follow a change to its end.", api.rollout, stream=True),
-        op(
-            "POST",
-            _APP + "/refusals",
-            "What can't be run now.",
-            api.refusals,
-            Asked,
-            list[Refusal],
-        ),
-        op(
-            "GET",
-            _APP + "/secrets",
-            "Versions of secrets that are kept.",
-            api.held_secrets,
-            gives=dict[str, list[str]],
-        ),
-        op(
-            "POST", _APP + "/secrets/forget", "Drop other versions.", api.forget_secrets, takes=Kept
-        ),
+        op("POST", _APP + "/refusals", "What can't be run now.", api.refusals, Asked, refused),
+    )
+
+
+def _of_what_runs(api: Api) -> tuple[Operation, ...]:
+    op, figures = Operation, dict[str, dict[str, float]]
+    return (
         op("GET", _APP + "/status", "Services, jobs and replicas.", api.status),
         op("GET", _APP + "/why", "Why a replica is where it is.", api.why, gives=list[str]),
-        op(
-            "GET",
-            _APP + "/stats",
-            "Cpu and memory by replica.",
-            api.stats,
-            gives=dict[str, dict[str, float]],
-        ),
+        op("GET", _APP + "/stats", "Cpu and memory by replica.", api.stats, gives=figures),
         op("GET", _APP + "/logs", "What replicas print.", api.logs, stream=True),
         op("GET", _APP + "/events", "What happened.", api.events, stream=True),
+    )
+
+
+def _of_records(api: Api) -> tuple[Operation, ...]:
+    op, secrets, versions = Operation, _APP + "/secrets", dict[str, list[str]]
+    kept = "Versions of secrets that are kept."
+    return (
+        op("GET", secrets, kept, api.held_secrets, gives=versions),
+        op("POST", secrets + "/forget", "Drop other versions.", api.forget_secrets, takes=Kept),
         op("GET", _APP + "/records", "Names of records.", api.record_names, gives=list[str]),
         op("GET", _RECORD, "Read a record.", api.read_record),
         op("PUT", _RECORD, "Write a record once.", api.create_record),
