@@ -34,6 +34,7 @@ CAPABILITIES = Capabilities(
         "services.*.command": Fidelity.NATIVE,
         "services.*.environment.**": Fidelity.NATIVE,
         "services.*.deploy.replicas": Fidelity.NATIVE,
+        "services.*.depends_on.**": Fidelity.NATIVE,
     },
     features=frozenset({"scale"}),
     reasons={"services.*.ports.**": "a file opens no port"},
@@ -115,6 +116,9 @@ class ExampleBackend:
             unit.put("command", service.command)
             unit.put("environment", service.environment)
             unit.put("replicas", service.deploy.replicas)
+            for other, read in service.depends_on.items():
+                waits = read.value
+                unit.depend(f"service/{other}", waits.awaited, read, required=waits.required)
         return made.build()
 
     def observe(self, instance, manifest):
