@@ -159,6 +159,9 @@ def _stop_engine(engine: Engine, process: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+    # The engine leaves its namespace of a container on the host's network mounted.
+    for left in (engine.folder / "exec/netns").glob("*"):
+        subprocess.run(["umount", left], stderr=subprocess.DEVNULL, check=False)
     shutil.rmtree(engine.folder, ignore_errors=True)
 
 
