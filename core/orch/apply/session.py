@@ -342,7 +342,7 @@ class Session:
         on_event: Callable[[Event], None] = _ignore,
         cancel: threading.Event | None = None,
     ) -> Status:
-        """Wait until services are healthy, completed or gone. Raises TimedOut, Interrupted."""
+        """Wait until services are healthy, completed or gone. Raises TimedOut, RolloutFailed."""
         awaited = Awaited(tuple(services), condition, timeout, cancel or threading.Event())
         return wait_for(self.status, awaited, on_event, self._access.clock)
 

@@ -413,7 +413,16 @@ def _status(id_: str, row: Mapping[str, Any]) -> ServiceStatus:
         )
         for n in range(wanted)
     )
-    return ServiceStatus(name, row["kind"], wanted, ready, ready, row["healthy"], replicas=replicas)
+    return ServiceStatus(
+        name,
+        row["kind"],
+        wanted,
+        ready,
+        ready,
+        row["healthy"],
+        replicas=replicas,
+        failed=bool(row.get("failed")),
+    )
 
 
 @contextmanager

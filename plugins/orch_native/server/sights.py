@@ -267,6 +267,7 @@ def _service_status(world: World, view: ServiceView, nodes: Sequence[NodeUse]) -
         "ready": sight.ready,
         "updated": sight.updated,
         "healthy": healthy,
+        "failed": _is_given_up(view.deployment) and not healthy,
         "message": unseen or _status_message(view, sight, healthy=healthy),
         "endpoints": list(_endpoints(world, view.row, nodes)),
         "replicas": [_replica(world, alloc) for alloc in sorted(shown, key=lambda a: a.index)],
@@ -281,6 +282,10 @@ def _unseen(view: ServiceView, nodes: Sequence[NodeUse]) -> str:
         if driver is not None and not driver.available and alloc.holds and not alloc.ended:
             return f"what runs can't be seen: {driver.reason}"
     return ""
+
+
+def _is_given_up(deployment: Deployment | None) -> bool:
+    return deployment is not None and deployment.phase in _STOPPED_SHORT
 
 
 def _status_message(view: ServiceView, sight: Rollout, *, healthy: bool) -> str:
@@ -317,6 +322,7 @@ def _job_status(world: World, row: ResourceRow) -> dict[str, Any]:
         "ready": sight.ready,
         "updated": sight.updated,
         "healthy": not failed,
+        "failed": bool(_job_failure(world, row)),
         "message": _job_message(world, row, sight, latest),
         "endpoints": [],
         "replicas": [_replica(world, alloc) for alloc in world.allocs_of(row.uid)],
