@@ -167,9 +167,8 @@ def voting(orch: Orch, target: str, urls: tuple[str, str]) -> list[Any]:
     seen: list[Any] = []
 
     def deploy(tag: str, code: int = 0) -> None:
-        # Short binds ask for their folders to be made, which a swarm does not: they are there.
-        seen.append(changed(orch, *words, "--loose", env={"TAG": tag}))
-        orch("deploy", *words, "--loose", env={"TAG": tag}, code=code, timeout=240)
+        seen.append(changed(orch, *words, env={"TAG": tag}))
+        orch("deploy", *words, env={"TAG": tag}, code=code, timeout=240)
         seen.extend(told(url) for url in urls)
         seen.append(health(orch, *words, env={"TAG": tag}))
 
@@ -177,7 +176,7 @@ def voting(orch: Orch, target: str, urls: tuple[str, str]) -> list[Any]:
     deploy("latest")
     deploy("2")
     deploy("3", code=5)
-    seen.append(changed(orch, *words, "--loose", env={"TAG": "2"}))
+    seen.append(changed(orch, *words, env={"TAG": "2"}))
     orch("down", *words, "--volumes", "--yes", env={"TAG": "2"}, timeout=240)
     await_true(lambda: all(silent(url) for url in urls), "the ports are free again")
     return seen
