@@ -1,7 +1,7 @@
 """Routes: a proxy at the edge, and the service that hands it its table.
 
-The proxy asks for its table each second and takes a new one without closing a connection. So a
-route that changes replaces the task that hands the table out, and never the one that holds the
+The proxy asks for its table each second and takes a new one without a pause. So a route that
+changes replaces the task that hands the table out, and never the one that holds the
 ports: of these no two can run side by side where they are opened on the hosts themselves.
 """
 
@@ -32,8 +32,8 @@ PROXIED = f"{NAME}, a Caddy, answers on ports 80 and 443 and asks the service's 
 SHARES = "by how often the proxy's table names it, in hundredths of its host and path"
 ACME = "the proxy asks for it, and keeps it in a volume: on another node it asks for another one"
 NOTE = (
-    f"{NAME} answers for the routes, from {{where}}; a route that changes loses no request. Where "
-    "its certificates, networks or image change it is replaced: {replaced}"
+    f"{NAME} answers for the routes, from {{where}}; a route that changes loses no new connection. "
+    "Where its certificates, networks or image change it is replaced: {replaced}"
 )
 _INGRESS = "every node, through Swarm's own balancing, so that services see no client's address"
 _HOSTS = "each node that runs a replica, one on every node"
