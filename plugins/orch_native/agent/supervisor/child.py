@@ -56,17 +56,11 @@ def enter(pid: int, settings: int) -> None:
     if config.get("terminal"):
         take_terminal()
     _bound(config)
-    joined = [name for name in ("uts", "ipc", "net", "mnt") if name in config.get("namespaces", ())]
-    # The root of a namespace of mounts lies outside of a chroot: the task's own is gone to.
-    root = os.open(f"/proc/{pid}/root", os.O_RDONLY | os.O_DIRECTORY) if "mnt" in joined else None
-    for name in joined:
-        handle = os.open(f"/proc/{pid}/ns/{name}", os.O_RDONLY)
-        check(libc.setns(handle, NAMESPACES[name]), f"join the {name} namespace")
-        os.close(handle)
-    if root is not None:
-        os.fchdir(root)
-        os.chroot(".")
-        os.close(root)
+    for name in ("uts", "ipc", "net", "mnt"):
+        if name in config.get("namespaces", ()):
+            handle = os.open(f"/proc/{pid}/ns/{name}", os.O_RDONLY)
+            check(libc.setns(handle, NAMESPACES[name]), f"join the {name} namespace")
+            os.close(handle)
     try:
         _go_to_its_folder(config)
         _lower_privileges(config)
