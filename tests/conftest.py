@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 ROOT = Path(__file__).parents[1]
+# What is started in the background ignores Ctrl-C, and so would everything that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 IN_CI = os.environ.get("CI", "").lower() in ("1", "true")
 
 
@@ -28,7 +31,8 @@ def pytest_runtest_makereport(
     """Turn a skip into a failure where the test should have run."""
     report = yield
     if IN_CI and report.skipped and not hasattr(report, "wasxfail"):
-        _refuse_skip(report, optional=item.get_closest_marker("optional") is not None)
+        marked = item.get_closest_marker("optional") is not None
+        _refuse_skip(report, optional=marked or "not promised" in dict(report.user_properties))
     return report
 
 

@@ -482,7 +482,10 @@ class Replica:
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """A service's size and health; `endpoints` are addresses that answer from outside."""
+    """A service's size and health; `endpoints` are addresses that answer from outside.
+
+    `failed` says that it was given up: only another deploy, restart or retry changes that.
+    """
 
     name: str
     kind: str
@@ -493,6 +496,7 @@ class ServiceStatus:
     message: str = ""
     endpoints: tuple[str, ...] = ()
     replicas: tuple[Replica, ...] = ()
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

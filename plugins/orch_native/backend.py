@@ -6,6 +6,7 @@ The server is started by the first call that needs it.
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -329,6 +330,11 @@ def _written(action: Action) -> Mapping[str, Any]:
 
 
 def _observed(instance: Instance, resource: StoredResource) -> Observed:
+    if resource.deleting:
+        # Its removal is stuck and goes on: nobody may take it for what is wanted.
+        mark = {"being_removed": True}
+        body, applied = {**resource.body, **mark}, {**(resource.applied or {}), **mark}
+        resource = replace(resource, body=body, applied=applied, version="")
     return Observed(
         resource.id,
         resource.kind,

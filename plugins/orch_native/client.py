@@ -1,17 +1,16 @@
 """A typed client of the native server, over HTTP on its Unix socket.
 
-Every fault of the connection and every problem that the server tells becomes one of `orch.errors`
-here, and nowhere else.
+Every fault of the connection and every problem that the server tells becomes one of `orch.errors`:
+see `wire_faults`.
 """
 
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
 
-from orch import errors
 from orch.frozen import EMPTY
 from orch.types import Event, EventKind, Instance, LogLine, Replica, ServiceStatus, Status
 from orch_native.api import (
@@ -23,6 +22,8 @@ from orch_native.api import (
     StoredResource,
 )
 from orch_native.process_mark import own_mark
+from orch_native.remote_exec import RemoteExec
+from orch_native.wire_faults import problem_fault, raise_for, translated, unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -30,21 +31,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     import httpx
-    from websockets.sync.client import ClientConnection
 
     from orch.types import Resource
 
     Params = dict[str, str | int | float]
-
-_ERRORS: dict[str, type[errors.OrchError]] = {
-    "usage": errors.UsageFault,
-    "refused": errors.Refused,
-    "conflict": errors.Conflict,
-    "locked": errors.Locked,
-    "denied": errors.Denied,
-    "transient": errors.Transient,
-    "unreachable": errors.Unreachable,
-}
 
 
 class NativeClient:
@@ -256,7 +246,7 @@ class NativeClient:
                 unix_connect(str(self.socket), f"ws://orch{_app(instance)}/exec", max_size=None)
             )
         except (OSError, WebSocketException, TimeoutError) as fault:
-            raise _unreachable(self.socket, fault) from None
+            raise unreachable(self.socket, fault) from None
         asked = {"service": service, "replica": replica, "command": list(command), "tty": tty}
         connection.send(json.dumps(asked))
         return RemoteExec(connection, stack)
@@ -329,11 +319,11 @@ class NativeClient:
     def _request(self, method: str, path: str, **options: Any) -> httpx.Response | None:
         absent_is_fine = "missing" in options
         options.pop("missing", None)
-        with _translated(self.socket):
+        with translated(self.socket):
             answer = self._http.request(method, path, **options)
         if absent_is_fine and answer.status_code == 404:  # noqa: PLR2004
             return None
-        _raise_for(answer)
+        raise_for(answer)
         return answer
 
     def _stream(self, path: str, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -341,82 +331,17 @@ class NativeClient:
 
         endless = httpx.Timeout(30.0, read=None)
         with (
-            _translated(self.socket),
+            translated(self.socket),
             self._http.stream("GET", path, params=params, timeout=endless) as answer,
         ):
             if answer.is_error:
                 answer.read()
-                _raise_for(answer)
+                raise_for(answer)
             for line in answer.iter_lines():
                 row = json.loads(line)
                 if "problem" in row:
-                    raise _error(row["problem"])
+                    raise problem_fault(row["problem"])
                 yield row
-
-
-class RemoteExec:
-    """A command that runs in a replica; frames are one byte of stream and then data."""
-
-    def __init__(self, connection: ClientConnection, stack: ExitStack) -> None:
-        self._connection, self._stack = connection, stack
-        self._code: int | None = None
-
-    def write(self, data: bytes) -> None:
-        """Give data to the command's standard input."""
-        self._send(b"\x00" + data)
-
-    def close_stdin(self) -> None:
-        """Say that no more input comes."""
-        self._send(json.dumps({"stdin": "closed"}))
-
-    def resize(self, rows: int, columns: int) -> None:
-        """Tell the size of the caller's terminal."""
-        self._send(json.dumps({"rows": rows, "columns": columns}))
-
-    def output(self) -> Iterator[tuple[int, bytes]]:
-        """Pairs of stream (1 stdout, 2 stderr) and data until the command ends.
-
-        Raises UsageFault when there is no such replica or command, Unreachable when cut off.
-        """
-        from websockets.exceptions import ConnectionClosed
-
-        try:
-            for frame in self._connection:
-                if isinstance(frame, bytes):
-                    yield frame[0], frame[1:]
-                else:
-                    self._note(json.loads(frame))
-        except ConnectionClosed:
-            pass
-        if self._code is None:
-            raise errors.Unreachable(
-                "the connection to the command was cut off",
-                mend="the command may still run; look with `orch ps`",
-            )
-
-    def exit_code(self) -> int:
-        """The command's exit code; known once `output` has ended."""
-        if self._code is None:
-            for _ in self.output():
-                pass
-        return self._code or 0
-
-    def close(self) -> None:
-        """Let go; a command that still runs is ended."""
-        self._stack.close()
-
-    def _note(self, row: Mapping[str, Any]) -> None:
-        if "problem" in row:
-            raise _error(row["problem"])
-        self._code = int(row["exit_code"])
-
-    def _send(self, frame: bytes | str) -> None:
-        from websockets.exceptions import ConnectionClosed
-
-        try:
-            self._connection.send(frame)
-        except ConnectionClosed:
-            return  # the command has ended; its output and code are still to be read
 
 
 def _app(instance: Instance) -> str:
@@ -441,65 +366,3 @@ def _service_status(row: dict[str, Any]) -> ServiceStatus:
     row["replicas"] = tuple(Replica(**replica) for replica in row["replicas"])
     row["endpoints"] = tuple(row["endpoints"])
     return ServiceStatus(**row)
-
-
-@contextmanager
-def _translated(socket: Path) -> Iterator[None]:
-    """Turn every fault of the transport into one of ours."""
-    import httpx
-
-    try:
-        yield
-    except httpx.ConnectError as fault:
-        raise _unreachable(socket, fault) from None
-    except httpx.TimeoutException:
-        raise errors.Transient(
-            "the native server did not answer in time", place=str(socket), mend="try again"
-        ) from None
-    except httpx.TransportError as fault:
-        raise errors.Transient(
-            f"the connection to the native server broke: {fault}",
-            place=str(socket),
-            mend="run the same command again",
-        ) from None
-
-
-def _unreachable(socket: Path, fault: BaseException) -> errors.Unreachable:
-    if "ermission denied" in str(fault):
-        return errors.Denied(
-            "this user may not use the native server's socket",
-            place=str(socket),
-            mend="run as the user who started it, or choose your own state with ORCH_STATE",
-        )
-    return errors.Unreachable(
-        f"the native server does not answer: {_plain(fault)}",
-        place=str(socket),
-        mend="start it with `orch server`; its daemon.log tells why it ended",
-    )
-
-
-def _plain(fault: BaseException) -> str:
-    """The reason without the number that the system gives it: `[Errno 111] Connection refused`."""
-    text = str(fault).strip() or type(fault).__name__
-    return text.partition("] ")[2] or text if text.startswith("[Errno") else text
-
-
-def _raise_for(answer: httpx.Response) -> None:
-    if not answer.is_error:
-        return
-    try:
-        problem = answer.json()
-    except ValueError:
-        problem = {"kind": "fault", "detail": answer.text[:200] or f"HTTP {answer.status_code}"}
-    raise _error(problem)
-
-
-def _error(problem: Mapping[str, Any]) -> errors.OrchError:
-    kind = _ERRORS.get(str(problem.get("kind")), errors.OrchError)
-    if problem.get("kind") == "timed-out":
-        kind = errors.TimedOut
-    return kind(
-        str(problem.get("detail", "")),
-        place=str(problem.get("place", "")),
-        mend=str(problem.get("mend", "")),
-    )

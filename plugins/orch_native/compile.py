@@ -15,7 +15,7 @@ from orch.compile.compile import OTHER_APP
 from orch.compile.view import ListView
 from orch.spec.base import Model
 from orch.spec.units import Duration
-from orch.types import Condition, Consequence, Fidelity
+from orch.types import Consequence, Fidelity
 from orch_native.capabilities import capabilities
 from orch_native.parts import containers, driver_of, matches, part_views, used_secrets
 from orch_native.rules import (
@@ -38,11 +38,6 @@ if TYPE_CHECKING:
     from orch_native.rules import Rule, RuleTree
 
 BACKEND = "native"
-CONDITIONS = {
-    "service_started": Condition.STARTED,
-    "service_healthy": Condition.HEALTHY,
-    "service_completed_successfully": Condition.COMPLETED,
-}
 ORDERED = "a deploy waits for it; a restart of the host starts everything at once"
 FOLLOWS = "its body holds a digest of the other's, so that both change together"
 
@@ -242,7 +237,7 @@ class _Compiler:
             if name in self.spec.secrets:
                 resource.depend(f"secret/{name}")
                 if not self.spec.secrets[name].external:
-                    resource.set(("x_secret_versions", name), resource.secret_version(name))
+                    resource.set(("secret_versions", name), resource.secret_version(name))
 
     def _pin_configs(self, resource: ResourceBuilder, names: Iterable[str]) -> None:
         for name in names:
@@ -250,7 +245,7 @@ class _Compiler:
             if config is not None:
                 resource.depend(f"config/{name}")
                 content = digest([config.content, config.encoding])
-                resource.set(("x_config_digests", name), content)
+                resource.set(("config_digests", name), content)
 
     def _scoped(self, resource: ResourceBuilder, view: View) -> None:
         for platform, part in view.overrides.items():
@@ -282,7 +277,7 @@ class _Compiler:
         id_ = f"{OTHER_APP}{name}" if "/" in name else f"{kind}/{name}"
         resource.depend(
             id_,
-            CONDITIONS[part.value.condition],
+            part.value.awaited,
             part,
             required=part.value.required,
             outcome=Fidelity.EMULATED,
@@ -295,10 +290,10 @@ class _Compiler:
         """`depends_on.X.restart`: the other's body is part of this one's, so both change."""
         frozen = {name: digest(_without_size(body)) for name, body in self._followed().items()}
         for resource, name, part in self._restarting:
-            versions = self.bodies[name].get("x_secret_versions", {})
+            versions = self.bodies[name].get("secret_versions", {})
             for secret in versions:
                 resource.secret_version(secret)
-            path = ("x_restart_with", name)
+            path = ("restarts_with", name)
             resource.set(path, {"digest": frozen[name], "secrets": versions})
             resource.rate(path, part.restart, Fidelity.EMULATED, FOLLOWS)
 

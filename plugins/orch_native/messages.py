@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 
     from orch.types import LogLine
 
+BESIDE = frozenset({"secret_versions", "config_digests", "restarts_with"})
+"""Keys of a body that the client adds beside the spec's fields."""
+
+
+def without_extras(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The spec's fields of a body."""
+    return {key: value for key, value in body.items() if key not in BESIDE}
+
 
 class Desired(StrEnum):
     """What the server wants of an allocation."""

@@ -15,7 +15,7 @@ from orch.errors import OrchError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orch_native.client import RemoteExec
+    from orch_native.remote_exec import RemoteExec
 
 _CHUNK = 65536
 

@@ -23,6 +23,12 @@ OPTIONS = FrozenDict(
         "resolve_image": "always pins digests through the registry, never leaves tags as they are.",
         "scheduler_image": "Image with python3 (3.11 or later) and time zones that starts jobs "
         "by the clock; python:3.13-alpine by default.",
+        "routes_image": "Image with Caddy (2.6 or later) that answers for routes; caddy:2 by "
+        "default.",
+        "routes_mode": "ingress opens the ports of routes on every node, host where the proxy runs "
+        "and with clients' own addresses; host by default where endpoint_mode is dnsrr.",
+        "routes_http": "Port of routes without TLS; 80 by default.",
+        "routes_https": "Port of routes with TLS; 443 by default.",
         "socket": "Socket of the engines on managers; /var/run/docker.sock by default.",
     }
 )

@@ -41,6 +41,8 @@ _EMULATED = (
     "services.*.deploy.update_config.progress_deadline", "configs.*.name", "secrets.*.name",
     "jobs.*.schedule", "jobs.*.time_zone", "jobs.*.concurrency", "jobs.*.starting_deadline",
     "jobs.*.suspend", "jobs.*.timeout", "jobs.*.history.**",
+    *(f"routes.*.{key}" for key in ("host", "path", "service", "port", "weight")),
+    "routes.*.tls.cert.**", "routes.*.tls.key.**", "routes.*.tls.acme",
 )  # fmt: skip
 _DEGRADED = (
     "jobs.*.backoff_limit", "jobs.*.ttl", "volumes.*.access",
@@ -73,7 +75,7 @@ _OWN_CHECKS = tuple(f"services.*.probes.liveness.{part}.**" for part in ("http",
 FEATURES = frozenset(
     {
         "adopt", "cron", "drift", "exec", "global", "jobs", "logs", "published-ports",
-        "restart", "rollback", "scale", "secret-versions", "volumes", "why",
+        "restart", "rollback", "routes", "scale", "secret-versions", "volumes", "why",
     }
 )  # fmt: skip
 LIMITS: Mapping[str, object] = FrozenDict(

@@ -96,7 +96,7 @@ class Change:
         if live is not None and row is not None:
             if self._is_done(live):
                 return
-            self._check(live)
+            self._check(live, row)
         body = self._merged(live)
         spec = wire.service_spec(body, self._real, self._swarm.ids())
         spec["Name"] = self._real(action.name)
@@ -145,7 +145,7 @@ class Change:
             and self._merger.merge(live, live.applied, action.body or {}) is live.body
         )
 
-    def _check(self, live: Observed) -> None:
+    def _check(self, live: Observed, row: Row) -> None:
         before = self._action.before
         if live.owner not in (None, self._instance):
             raise Conflict(f"{live.name!r} belongs to {live.owner}", place=live.id)
@@ -153,7 +153,9 @@ class Change:
             if live.owner is None:
                 raise Conflict(f"{live.name!r} has appeared meanwhile", place=live.id)
             return
-        if before.uid == live.uid and before.version != live.version:
+        # The engine's own return to the spec before is nobody's change.
+        returned = (row.get("UpdateStatus") or {}).get("State", "").startswith("rollback")
+        if before.uid == live.uid and before.version != live.version and not returned:
             body = self._action.body or {}
             was = self._merger.owned(before, before.applied, body)
             if self._merger.owned(live, live.applied, body) != was:

@@ -14,8 +14,9 @@ from orch.types import Consequence, Fidelity
 from orch_swarm import names
 from orch_swarm.capabilities import capabilities
 from orch_swarm.job import JobCompiler
-from orch_swarm.losses import POLICY, ROUTE, VOLUME, tell
+from orch_swarm.losses import POLICY, VOLUME, tell
 from orch_swarm.references import References
+from orch_swarm.routes import RouteCompiler
 from orch_swarm.schedules import scheduler_service
 from orch_swarm.service import ServiceCompiler
 
@@ -52,8 +53,7 @@ def compile_swarm(app: Application, settings: Mapping[str, str] = EMPTY) -> Mani
     scheduler_service(make, app, refs, settings)
     for name, view in make.app.services.items():
         ServiceCompiler(make, app, refs, name, view, endpoint_mode=endpoint_mode).compile()
-    for view in make.app.routes if isinstance(make.app.routes, ListView) else ():
-        tell(make, view, ROUTE)
+    RouteCompiler(make, app, refs, settings).compile()
     for view in make.app.policies if isinstance(make.app.policies, ListView) else ():
         tell(make, view, POLICY)
     make.core(make.app.fidelity)

@@ -37,7 +37,7 @@ class NoManager(Unreachable):
 
 
 class Leaderless(Unreachable):
-    """No manager leads: one is being elected, or too few of them are left for that."""
+    """No manager leads, or the one asked does not run: for a moment, or for want of a quorum."""
 
 
 class Deposed(Leaderless):
@@ -71,6 +71,12 @@ _BY_WORDS: tuple[tuple[tuple[str, ...], _Fault], ...] = (
     (
         ("no space left",),
         lambda said, where: OrchError(said, place=where, mend="make room on that node's disk"),
+    ),
+    (
+        ("swarm/control.sock",),
+        lambda _, where: Leaderless(
+            "this engine's manager is starting or stopping", place=where, mend="try again"
+        ),
     ),
     (_LOST_LEAD, lambda _, where: Deposed(_LEADERLESS, place=where, mend=QUORUM)),
     (_NO_LEADER, lambda _, where: Leaderless(_LEADERLESS, place=where, mend=QUORUM)),

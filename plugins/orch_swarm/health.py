@@ -19,6 +19,7 @@ HEALTHCHECK = ("Container", "Healthcheck")
 ONE_CHECK = "Swarm has one health check: it decides of traffic, and replaces a replica that fails"
 HTTP_TOOL = "run as a command in the container: the image needs sh, and curl or wget"
 TCP_TOOL = "run as a command in the container: the image needs sh, and nc or bash"
+MEND = "add it to the image, or use exec with a program that the image holds"
 START = "failures do not count within the start period, of interval times failure_threshold"
 
 
@@ -89,7 +90,7 @@ class HealthCompiler:
     def _shell(self, node: View, script: str, own: Fidelity, reason: str, tool: str) -> None:
         outcome = max(own, Fidelity.EMULATED, key=lambda one: one.rank)
         said = f"{reason}; {tool}" if reason else tool
-        self._put("Test", node, ["CMD-SHELL", script], outcome, said)
+        self._put("Test", node, ["CMD-SHELL", script], outcome, said, MEND)
 
     def _start_period(self, probe: View) -> None:
         value: Probe = probe.value
@@ -105,8 +106,11 @@ class HealthCompiler:
         for part in (probe.exec, probe.http, probe.tcp, probe.timeout, probe.success_threshold):
             self._make.lose(part, f"{ONE_CHECK}; the startup probe's own check is not run")
 
-    def _put(self, key: str, read: Any, value: Any, outcome: Fidelity, reason: str) -> None:
-        self._resource.put((*HEALTHCHECK, key), read, value=value, outcome=outcome, reason=reason)
+    def _put(
+        self, key: str, read: Any, value: Any, outcome: Fidelity, reason: str, mend: str = ""
+    ) -> None:
+        path = (*HEALTHCHECK, key)
+        self._resource.put(path, read, value=value, outcome=outcome, reason=reason, mend=mend)
 
     def _port(self, port: int | str) -> int:
         return port if isinstance(port, int) else self._ports.get(port, 0)

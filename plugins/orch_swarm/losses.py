@@ -152,12 +152,11 @@ VOLUME: Mapping[str, Loss] = FrozenDict(
 )
 ROUTE: Mapping[str, Loss] = FrozenDict(
     {
-        key: Loss(
-            "no proxy is set up for routes on Swarm",
-            "publish the port, or run a proxy service of your own",
+        "tls.certificate": Loss(
+            "a swarm holds no certificates by identifier: the route is left out",
+            "give cert and key as secrets, or acme: true",
             _NETWORK,
         )
-        for key in ("host", "path", "service", "port", "weight", "tls")
     }
 )
 _POLICY = Loss(

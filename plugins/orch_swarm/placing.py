@@ -161,4 +161,4 @@ def too_many(nodes: Sequence[Row], spec: Row) -> str:
     able = [host_name(node) for node in nodes if not any(refusals(node, task))]
     if not most or wanted <= most * len(able):
         return ""
-    return f"{wanted} replicas are wanted, and {', '.join(able)} may each have {most}"
+    return f"{wanted} replicas are wanted, and {', '.join(sorted(able))} may each have {most}"

@@ -169,9 +169,7 @@ class Observer:
 
     def _services(self) -> Iterator[Observed]:
         expected = {
-            self._real(r.name): r
-            for r in self._wanted.values()
-            if r.kind in ("service", "job")
+            self._real(r.name): r for r in self._wanted.values() if r.kind in ("service", "job")
         }
         for row in self._swarm.rows("services"):
             labels, wanted = labels_of(row), expected.get(name_of(row))

@@ -12,7 +12,7 @@ from orch_swarm.cron import ENDED, seconds_of
 from orch_swarm.placing import host_name
 from orch_swarm.runs import runs_of, scheduled_status
 from orch_swarm.sights import labels_of
-from orch_swarm.tasks import is_job, of_iteration, reasons, split, wanted_of
+from orch_swarm.tasks import is_given_up, is_job, of_iteration, reasons, split, trouble, wanted_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -73,7 +73,15 @@ def _service(row: Row, tasks: Sequence[Row], nodes: Sequence[Row]) -> ServiceSta
         updated = sum(t["Status"]["State"] not in ("failed", "rejected") for t in runs)
         healthy = done >= wanted
         return ServiceStatus(
-            name, "job", wanted, done, updated, healthy, message, replicas=replicas
+            name,
+            "job",
+            wanted,
+            done,
+            updated,
+            healthy,
+            message,
+            replicas=replicas,
+            failed=bool(trouble(row, tasks, nodes)),
         )
     parts = split(row, tasks, nodes)
     new, old = parts.new, parts.old
@@ -92,6 +100,7 @@ def _service(row: Row, tasks: Sequence[Row], nodes: Sequence[Row]) -> ServiceSta
         "" if healthy else reasons(tasks),
         tuple(_endpoints(row, shown, hosts)),
         tuple(_replica(name, t, hosts, row) for t in shown),
+        failed=not healthy and is_given_up(row, parts),
     )
 
 

@@ -24,6 +24,10 @@ _WAITS = {
     "complete": "it ended by itself, with code 0",
 }
 """What states mean of which the engine says nothing more."""
+_CHECKED = (
+    "it ended with code 0: by itself, or ended as its health check failed, which the engine tells "
+    "no difference of; see that the image holds what the check runs"
+)
 NANOS = 1_000_000_000
 _PATIENCE = UpdateConfig().progress_deadline.seconds
 
@@ -176,7 +180,12 @@ def _has_fallen(task: Row) -> bool:
 
 def _said(task: Row) -> str:
     status = task["Status"]
-    return str(status.get("Err") or "") or _WAITS.get(status["State"], "")
+    if status.get("Err"):
+        return str(status["Err"])
+    checked = task.get("Spec", {}).get("ContainerSpec", {}).get("Healthcheck")
+    return (
+        _CHECKED if checked and status["State"] == "complete" else _WAITS.get(status["State"], "")
+    )
 
 
 def trouble(row: Row, tasks: Sequence[Row], nodes: Sequence[Row]) -> str:
@@ -185,7 +194,7 @@ def trouble(row: Row, tasks: Sequence[Row], nodes: Sequence[Row]) -> str:
         runs = of_iteration(row, tasks)
         lost = any(is_lost(slot) for slot in slots_of(runs))
         return f"its last run failed: {failures(runs)}" if lost else ""
-    if (row.get("UpdateStatus") or {}).get("State") in ("paused", "rollback_paused"):
+    if _is_paused(row):
         return f"its last update is paused: {failures(tasks)}"
     parts = split(row, tasks, nodes)
     if parts.lost:
@@ -196,6 +205,15 @@ def trouble(row: Row, tasks: Sequence[Row], nodes: Sequence[Row]) -> str:
         told = reasons(own) or f"they were not well within {patience_of(row):g} s"
         return f"its replicas can't be kept running: {told}"
     return ""
+
+
+def is_given_up(row: Row, parts: Parts) -> bool:
+    """Whether the engine does nothing more for a service that is not as it should be."""
+    return _is_paused(row) or bool(parts.lost)
+
+
+def _is_paused(row: Row) -> bool:
+    return (row.get("UpdateStatus") or {}).get("State") in ("paused", "rollback_paused")
 
 
 def _falls(slot: Sequence[Row], row: Row) -> bool:

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from orch.compile.compile import OTHER_APP
-from orch.types import Condition, Consequence, Fidelity
+from orch.types import Consequence, Fidelity
 from orch_swarm import names, wire
 from orch_swarm.health import NANO
 from orch_swarm.losses import SERVICE, tell
@@ -18,11 +18,6 @@ if TYPE_CHECKING:
     from orch.spec.application import Application
     from orch_swarm.references import References
 
-CONDITIONS = {
-    "service_started": Condition.STARTED,
-    "service_healthy": Condition.HEALTHY,
-    "service_completed_successfully": Condition.COMPLETED,
-}
 ORDERED = "the deploy waits for it; tasks that are restarted later wait for nothing"
 SHM = "a tmpfs of that size is mounted at /dev/shm"
 ONCE = "those of a job change when it runs again: any change of a job makes Swarm run it"
@@ -271,7 +266,7 @@ class UnitCompiler:
             id_ = f"{OTHER_APP}{name}" if "/" in name else f"{kind}/{name}"
             self.resource.depend(
                 id_,
-                CONDITIONS[part.value.condition],
+                part.value.awaited,
                 part,
                 required=part.value.required,
                 outcome=Fidelity.EMULATED,

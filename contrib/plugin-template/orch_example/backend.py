@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import asdict, replace
+from hashlib import sha256
 from pathlib import Path
+from uuid import uuid4
 
 from orch.backend.capabilities import Capabilities
 from orch.backend.contract import Lock
@@ -17,6 +20,7 @@ from orch.types import (
     Instance,
     Observed,
     Operation,
+    Replica,
     ServiceStatus,
     Snapshot,
     Status,
@@ -26,9 +30,13 @@ CAPABILITIES = Capabilities(
     fields={
         "apiVersion": Fidelity.NATIVE,
         "name": Fidelity.NATIVE,
+        "services.*.image": Fidelity.NATIVE,
         "services.*.command": Fidelity.NATIVE,
+        "services.*.environment.**": Fidelity.NATIVE,
         "services.*.deploy.replicas": Fidelity.NATIVE,
+        "services.*.depends_on.**": Fidelity.NATIVE,
     },
+    features=frozenset({"scale"}),
     reasons={"services.*.ports.**": "a file opens no port"},
 )
 
@@ -40,9 +48,9 @@ class FolderStore:
 
     def __init__(self, folder):
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
 
     def create(self, name, data):
+        self.folder.mkdir(parents=True, exist_ok=True)
         try:
             with (self.folder / name).open("xb") as file:
                 file.write(data)
@@ -61,22 +69,32 @@ class FolderStore:
         (self.folder / name).unlink(missing_ok=True)
 
     def acquire(self, holder, ttl):
+        lock = Lock(holder, uuid4().hex, time.time() + ttl)
         try:
-            self.create("lock", holder.encode())
+            self.create("lock", json.dumps(asdict(lock)).encode())
         except Conflict:
-            raise Locked(f"{self.read('lock').decode()} holds the lock") from None
-        return Lock(holder, holder, time.time() + ttl)
+            raise Locked(f"{self._held().holder} holds the lock", mend="`orch unlock`") from None
+        return lock
 
     def renew(self, lock, ttl):
-        return Lock(lock.holder, lock.token, time.time() + ttl)
+        if self._held().token != lock.token:
+            raise Locked("the lock is lost", mend="deploy again")
+        return replace(lock, expires=time.time() + ttl)
 
     def release(self, lock):
-        self.delete("lock")
+        if self._held().token == lock.token:
+            self.delete("lock")
 
     def break_lock(self):
-        holder = self.read("lock").decode() if (self.folder / "lock").exists() else ""
+        holder = self._held().holder
         self.delete("lock")
         return holder
+
+    def _held(self):
+        try:
+            return Lock(**json.loads(self.read("lock")))
+        except KeyError:
+            return Lock("", "", 0.0)
 
 
 class ExampleBackend:
@@ -94,8 +112,13 @@ class ExampleBackend:
         made = ManifestBuilder(app, self.name, CAPABILITIES)
         for name, service in made.app.services.items():
             unit = made.resource("service", f"service/{name}", name, rollout=True)
+            unit.put("image", service.image)
             unit.put("command", service.command)
+            unit.put("environment", service.environment)
             unit.put("replicas", service.deploy.replicas)
+            for other, read in service.depends_on.items():
+                waits = read.value
+                unit.depend(f"service/{other}", waits.awaited, read, required=waits.required)
         return made.build()
 
     def observe(self, instance, manifest):
@@ -117,14 +140,12 @@ class ExampleBackend:
 
     def status(self, instance):
         found = self.observe(instance, None).objects.values()
-        sizes = [(item.name, item.body.get("replicas", 1)) for item in found]
-        services = tuple(
-            ServiceStatus(n, "service", size, size, size, healthy=True) for n, size in sizes
-        )
+        services = tuple(self._service(item.name, item.body) for item in found)
         return Status(instance.name, instance.target, 0, healthy=True, services=services)
 
     def instances(self):
-        return [Instance(self.name, p.parent.name, p.name) for p in self.root.glob("*/*")]
+        folders = {path.parents[1] for path in self.root.glob("*/*/*/*")}
+        return [Instance(self.name, folder.parent.name, folder.name) for folder in folders]
 
     def store(self, instance):
         return FolderStore(self._folder(instance) / "releases")
@@ -138,3 +159,12 @@ class ExampleBackend:
     def _observed(self, instance, path):
         body = json.loads(path.read_text())
         return Observed(f"service/{path.stem}", "service", path.stem, body, body, instance)
+
+    def _service(self, name, body):
+        # Another size keeps the replicas that there are; any other change replaces them.
+        size, rest = body.get("replicas", 1), {**body, "replicas": None}
+        made = sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:8]
+        replicas = tuple(
+            Replica(f"{name}-{made}-{n}", name, "running", ready=True, index=n) for n in range(size)
+        )
+        return ServiceStatus(name, "service", size, size, size, healthy=True, replicas=replicas)

@@ -62,16 +62,16 @@ class Result:
     """What became of each action, by id.
 
     `touched` are those that were sent to the target, `cut` those whose health was watched no
-    further (failed, too, when the target answers no more), `self_restored` those failed ones that
-    the platform itself rolled back.
-    `action_needed` is what the first failure asks for: rollback or pause.
+    further with what they said last (failed, too, when the target answers no more),
+    `self_restored` those failed ones that the platform itself rolled back. `action_needed` is
+    what the first failure asks for: rollback or pause.
     """
 
     done: list[str] = field(default_factory=list)
     touched: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
     causes: dict[str, BaseException] = field(default_factory=dict)
-    cut: list[str] = field(default_factory=list)
+    cut: dict[str, str] = field(default_factory=dict)
     self_restored: set[str] = field(default_factory=set)
     not_started: list[str] = field(default_factory=list)
     action_needed: str = ""
@@ -179,6 +179,7 @@ class _Execution:
                 return
         if event.kind is not EventKind.PROGRESS or event.data != step.last:
             step.heard, step.last = time.monotonic(), event.data
+        step.said = self._text(event)
         if event.data.get("updated") or event.kind is EventKind.HEALTHY:
             self._gates.reach(id_, {Condition.STARTED})
         if event.kind is EventKind.HEALTHY:
@@ -204,7 +205,7 @@ class _Execution:
         if id_ in self._result.failed:
             self._fail(step.action)
         elif step.stop.is_set() and step.watch:
-            self._result.cut.append(id_)
+            self._result.cut[id_] = step.said
             self._over.add(id_)
         else:
             self._gates.reach(id_, EVERY)
@@ -226,7 +227,7 @@ class _Execution:
         self._result.failed[id_] = str(clean)
         self._result.causes[id_] = clean
         if step.applied and isinstance(clean, Unreachable | Transient):
-            self._result.cut.append(id_)
+            self._result.cut[id_] = step.said
         kind = EventKind.TIMED_OUT if isinstance(clean, TimedOut) else EventKind.FAILED
         self._emit(Event(kind, id_, str(clean)))
         self._fail(step.action)
@@ -295,7 +296,7 @@ class _Execution:
             return
         del self._running[id_]
         self._over.add(id_)
-        self._result.cut.append(id_)
+        self._result.cut[id_] = step.said
 
     def _expire(self, step: Step, why: str) -> None:
         step.stop.set()

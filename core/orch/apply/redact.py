@@ -45,14 +45,16 @@ class Redactor:
         return self._pattern.sub(MARK, text) if self._pattern else text
 
     def value(self, value: Any) -> Any:
-        """A JSON-shaped value without secret values."""
+        """A JSON-shaped value without secret values; a tuple stays one."""
         if self._pattern is None:
             return value
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
             return {key: self.value(item) for key, item in value.items()}
-        return [self.value(item) for item in value] if isinstance(value, list | tuple) else value
+        if isinstance(value, list | tuple):
+            return type(value)([self.value(item) for item in value])
+        return value
 
     def event(self, event: Event) -> Event:
         """An event without secret values."""

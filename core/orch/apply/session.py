@@ -328,14 +328,13 @@ class Session:
         return tuple(self._access.history())
 
     def status(self) -> Status:
-        """Services, replicas and health as they are now."""
-        return self._access.tried(lambda: self._access.backend.status(self._access.instance))
+        """Services, replicas and health as they are now; what is not there is not healthy."""
+        seen = self._access.tried(lambda: self._access.backend.status(self._access.instance))
+        return seen if seen.services or seen.revision else replace(seen, healthy=False)
 
     def drift(self) -> tuple[Drift, ...]:
-        """What somebody else changed or removed since the last deploy."""
-        last = self._access.history().baseline
-        if last is None:
-            return ()
+        """What somebody else changed or removed since the last deploy. Raises UsageFault."""
+        last = self._need_latest()
         snapshot = self._access.observe(self._recorded_manifest(last))
         return drift_of(last, snapshot, self._access.capabilities)
 
@@ -348,7 +347,7 @@ class Session:
         on_event: Callable[[Event], None] = _ignore,
         cancel: threading.Event | None = None,
     ) -> Status:
-        """Wait until services are healthy, completed or gone. Raises TimedOut, Interrupted."""
+        """Wait until services are healthy, completed or gone. Raises TimedOut, RolloutFailed."""
         awaited = Awaited(tuple(services), condition, timeout, cancel or threading.Event())
         return wait_for(self.status, awaited, on_event, self._access.clock)
 

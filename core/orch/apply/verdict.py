@@ -33,8 +33,9 @@ def interruption_text(result: Result, verdict: Verdict) -> str:
     if verdict not in (Verdict.INTERRUPTED, Verdict.TIMED_OUT, Verdict.FAILED):
         return ""
     parts = [f"{len(result.done)} done" if result.done else "nothing was completed"]
-    if result.cut:
-        parts.append(f"sent but not watched to the end: {_listed(result.cut)}")
+    cut = [f"{id_} ({said})" if said else id_ for id_, said in result.cut.items()]
+    if cut:
+        parts.append(f"sent but not watched to the end: {_listed(cut)}")
     if result.not_started:
         parts.append(f"not started: {_listed(result.not_started)}")
     how = "" if verdict is Verdict.FAILED else "; run the same command again to go on"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from orch.errors import Interrupted, TimedOut, UsageFault
+from orch.errors import Interrupted, RolloutFailed, TimedOut, UsageFault
 from orch.types import Event, EventKind
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def wait_for(
     on_event: Callable[[Event], None],
     clock: Callable[[], float],
 ) -> Status:
-    """Look again and again; what changes is told. Raises TimedOut, Interrupted, UsageFault."""
+    """Look again and again; what changes is told. Raises TimedOut, RolloutFailed, Interrupted."""
     if awaited.condition not in CONDITIONS:
         raise UsageFault(
             f"there is no condition {awaited.condition!r}",
@@ -51,6 +51,7 @@ def wait_for(
         missing = _missing(chosen, now, awaited)
         if not missing:
             return now
+        _refuse_lost(chosen, awaited)
         _go_on(awaited, until, missing)
 
 
@@ -76,6 +77,16 @@ def _missing(chosen: list[ServiceStatus], status: Status, awaited: Awaited) -> l
     if not chosen and awaited.condition == "healthy" and not status.healthy:
         return [status.app]
     return [_figures(service) for service in chosen if not _is_so(service, awaited.condition)]
+
+
+def _refuse_lost(chosen: list[ServiceStatus], awaited: Awaited) -> None:
+    """Raises RolloutFailed for what was given up: it would be waited for in vain."""
+    lost = [s for s in chosen if s.failed and not _is_so(s, awaited.condition)]
+    if lost and awaited.condition != "gone":
+        raise RolloutFailed(
+            f"it will not be {awaited.condition}: {', '.join(_figures(s) for s in lost)}",
+            mend="see `orch logs`; mend the cause and deploy again",
+        )
 
 
 def _is_so(service: ServiceStatus, condition: str) -> bool:

@@ -37,6 +37,7 @@ class Step:
     applied: bool = False
     heard: float = 0.0
     last: Mapping[str, object] = EMPTY
+    said: str = ""
 
     @property
     def changes(self) -> bool:

@@ -155,13 +155,16 @@ def _need_a_spec(spec: SpecChoice) -> None:
         ) from None
 
 
-def need_deployed(connection: Connection) -> None:
-    """Raises UsageFault when nothing of the application is there."""
-    if not connection.session.status().services:
-        instance = connection.instance
+def need_deployed(connection: Connection) -> list[str]:
+    """Names of what is deployed. Raises UsageFault when nothing of the application is there."""
+    known = [service.name for service in connection.session.status().services]
+    if not known:
         raise UsageFault(
-            "nothing is deployed here", place=str(instance), mend="run `orch deploy` first"
+            "nothing is deployed here",
+            place=str(connection.instance),
+            mend="run `orch deploy` first",
         )
+    return known
 
 
 def known_services(connection: Connection, names: Sequence[str]) -> None:
@@ -170,10 +173,13 @@ def known_services(connection: Connection, names: Sequence[str]) -> None:
 
     if not names:
         return
-    known = [service.name for service in connection.session.status().services]
+    known = need_deployed(connection)
     for name in names:
         if name not in known:
-            near = get_close_matches(name, known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known) or 'none'}"
+            service, bracket, index = name.removesuffix("]").partition("[")
+            near = get_close_matches(service, known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+            if bracket and service in known:
+                hint = f"write {service}, and --replica {index} for that replica alone"
             fault = f"{connection.instance.name} has no service {name!r} on {connection.instance}"
             raise UsageFault(fault, mend=hint)

@@ -35,17 +35,21 @@ def read_spec(choice: SpecChoice) -> Loaded:
     """Load the chosen spec and tell nothing."""
     from orch.load.source import load
 
-    return load(_source(choice), _readers())
+    return load(source_of(choice), _readers())
 
 
 def read_name(choice: SpecChoice) -> str:
     """The name that the chosen spec gives to its application; the rest of it may have faults."""
     from orch.load.source import load_name
 
-    return load_name(_source(choice), _readers())
+    return load_name(source_of(choice), _readers())
 
 
-def _source(choice: SpecChoice) -> Source:
+def source_of(choice: SpecChoice) -> Source:
+    """What is to be loaded, with the variables of the process and of --env-file and --set.
+
+    Raises InvalidSpec for a fault in a file of variables.
+    """
     from orch.load.source import Source
 
     return Source(

@@ -101,7 +101,8 @@ def _above(word: str, path: FieldPath) -> str:
         shape = shape_at(path[:length])
         if shape is not None and word in _fields(shape):
             owner = render_path(path[:length])
-            return f"it belongs directly under `{owner}`" if owner else "it belongs at the top"
+            if owner or word != "name":
+                return f"it belongs directly under `{owner}`" if owner else "it belongs at the top"
     return ""
 
 

@@ -19,7 +19,7 @@ from orch.load.document import (
     document_of,
     validated,
 )
-from orch.load.dotenv import read_variables
+from orch.load.dotenv import Variables, read_variables
 from orch.load.files import folder_of, parse, read_text, shown
 from orch.load.fill import fill_files
 from orch.load.hints import nearest
@@ -50,6 +50,7 @@ __all__ = (
     "document_of",
     "load",
     "load_name",
+    "variables_of",
 )
 
 
@@ -96,6 +97,17 @@ def load(source: Source, readers: Mapping[str, Reader]) -> Loaded:
             raise UsageFault(fault, place=place, mend="nest it less deeply") from None
 
 
+def variables_of(source: Source) -> Variables:
+    """All that fills the variables of a source's files: what was given, then the `.env` there."""
+    own = {**source.variables, **source.settings}
+    files = source.files or default_files(Path())
+    file = folder_of(files[0]) / ".env"
+    if not file.is_file():
+        return Variables(own, ())
+    read = read_variables(read_text(file), str(file), own)
+    return Variables({**read.values, **own}, read.diagnostics)
+
+
 def load_name(source: Source, readers: Mapping[str, Reader]) -> str:
     """The application's name. The rest of its files may be wrong, or lack variables.
 
@@ -134,13 +146,9 @@ class _Loading:
         )
 
     def _variables(self) -> dict[str, str]:
-        own = {**self._source.variables, **self._source.settings}
-        file = self._base / ".env"
-        if not file.is_file():
-            return own
-        read = read_variables(read_text(file), str(file), own)
+        read = variables_of(self._source)
         self._found += read.diagnostics
-        return {**read.values, **own}
+        return read.values
 
     def _merged(self, variables: Mapping[str, str]) -> dict[str, Any]:
         parts = self._parts(variables)

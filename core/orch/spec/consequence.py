@@ -58,6 +58,7 @@ _EXACT: dict[tuple[str, ...], Consequence] = {
     ("deploy", "mode"): Consequence.AVAILABILITY,
     ("ports", "mode"): Consequence.NETWORK,
     ("volumes", "labels"): Consequence.COSMETIC,
+    ("volumes", "create_host_path"): Consequence.AVAILABILITY,
     ("networks", "labels"): Consequence.COSMETIC,
 }
 

@@ -22,6 +22,7 @@ from orch.spec.base import (
 from orch.spec.image import Image
 from orch.spec.probe import Probes
 from orch.spec.units import Bytes, Cpus, Duration
+from orch.types import Condition
 
 
 class SecretRef(Model):
@@ -284,6 +285,13 @@ class NetworkAttachment(Model):
     driver_opts: Map[str, Scalar] = Field(default=EMPTY, description="Driver-specific settings.")
 
 
+_AWAITED = {
+    "service_started": Condition.STARTED,
+    "service_healthy": Condition.HEALTHY,
+    "service_completed_successfully": Condition.COMPLETED,
+}
+
+
 class Dependency(Model):
     """What is awaited of another service or job."""
 
@@ -296,6 +304,11 @@ class Dependency(Model):
     required: Flag = Field(
         default=True, description="When false, a missing or failed one only warns."
     )
+
+    @property
+    def awaited(self) -> Condition:
+        """The condition in the words of a manifest."""
+        return _AWAITED[self.condition]
 
 
 class PodFields(Container):

@@ -20,7 +20,6 @@ from orch.frozen import FrozenDict
 from orch.plan.merge import Merger
 from orch.testing.platform import Platform, Script
 from orch.types import (
-    Condition,
     Event,
     EventKind,
     Fidelity,
@@ -42,11 +41,6 @@ if TYPE_CHECKING:
     from orch.spec.application import Application, Job, Service
     from orch.types import Action, LogLine, Manifest
 
-CONDITIONS = {
-    "service_started": Condition.STARTED,
-    "service_healthy": Condition.HEALTHY,
-    "service_completed_successfully": Condition.COMPLETED,
-}
 CAPABILITIES = Capabilities(
     fields=FrozenDict(
         {
@@ -364,7 +358,7 @@ class _Compiler:
         for other, dependency in unit.depends_on.items():
             kind = "job" if other in self.app.jobs else "service"
             id_ = f"app:{other}" if "/" in other else f"{kind}/{other}"
-            made.depend(id_, CONDITIONS[dependency.condition], required=dependency.required)
+            made.depend(id_, dependency.awaited, required=dependency.required)
 
 
 def _secrets_of(unit: Service | Job) -> list[str]:
@@ -419,7 +413,16 @@ def _status(id_: str, row: Mapping[str, Any]) -> ServiceStatus:
         )
         for n in range(wanted)
     )
-    return ServiceStatus(name, row["kind"], wanted, ready, ready, row["healthy"], replicas=replicas)
+    return ServiceStatus(
+        name,
+        row["kind"],
+        wanted,
+        ready,
+        ready,
+        row["healthy"],
+        replicas=replicas,
+        failed=bool(row.get("failed")),
+    )
 
 
 @contextmanager

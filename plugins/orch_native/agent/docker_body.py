@@ -30,7 +30,7 @@ def container_body(
     endpoints: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The body of a create call; it holds the values of secrets that are asked for as variables."""
-    spec, shared = piece.container, network.startswith("container:")
+    spec = piece.container
     body: dict[str, Any] = {
         "Image": str(spec.image),
         "Cmd": list(spec.command) or None,
@@ -44,26 +44,37 @@ def container_body(
         # Our own probes ask: an image's health check would only take time.
         "Healthcheck": {"Test": ["NONE"]},
         "Labels": {**pod.spec.annotations, **pod.spec.labels, **labels},
-        "HostConfig": {
-            "NetworkMode": network,
-            "RestartPolicy": {"Name": "no"},
-            "Mounts": _mounts(pod, piece, files),
-            "LogConfig": _logging(spec),
-            **_privileges(spec),
-            **_kernel(pod, spec),
-            **_resources(piece.resources),
-            "DeviceRequests": _device_requests(piece),
-        },
+        "HostConfig": _host_config(pod, piece, files, network),
         "NetworkingConfig": {"EndpointsConfig": dict(endpoints)},
     }
-    if not shared:
+    if not _is_shared(network):
         body |= {"Hostname": pod.spec.hostname, "Domainname": pod.spec.domainname}
-        body["HostConfig"] |= _resolver(pod)
     if piece.role == "main":
-        ports = _ports(pod)
         body["ExposedPorts"] = {f"{p.target}/{p.protocol}": {} for p in pod.ports}
-        body["HostConfig"]["PortBindings"] = ports if network != "host" else {}
     return body
+
+
+def _host_config(pod: Pod, piece: Piece, files: Sequence[Placed], network: str) -> dict[str, Any]:
+    config: dict[str, Any] = {
+        "NetworkMode": network,
+        "RestartPolicy": {"Name": "no"},
+        "Mounts": _mounts(pod, piece, files),
+        "LogConfig": _logging(piece.container),
+        **_privileges(piece.container),
+        **_kernel(pod, piece.container),
+        **_resources(piece.resources),
+        "DeviceRequests": _device_requests(piece),
+    }
+    if not _is_shared(network):
+        config |= _resolver(pod)
+    if piece.role == "main":
+        config["PortBindings"] = _ports(pod) if network != "host" else {}
+    return config
+
+
+def _is_shared(network: str) -> bool:
+    """Whether it is another container's, which then has the name and the resolver too."""
+    return network.startswith("container:")
 
 
 def _environment(pod: Pod, piece: Piece) -> dict[str, str]:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 USUAL = "unix:///var/run/docker.sock"
 SECONDS = 60
 POOL = 64
+ENDED = ("exited", "removing", "dead")
+"""States of a container that runs no more."""
 
 
 class Missing(StartFault):

@@ -8,12 +8,14 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from orch.errors import Refused
-from orch_native.agent.docker_body import container_body, endpoint, network_body
-from orch_native.agent.docker_client import Engine, Taken
+from orch_native.agent.docker_body import container_body, endpoint
+from orch_native.agent.docker_client import ENDED, Engine
 from orch_native.agent.docker_exec import DockerSession
 from orch_native.agent.docker_facts import EngineFacts
+from orch_native.agent.docker_marks import AGENT
+from orch_native.agent.docker_networks import Networks
 from orch_native.agent.docker_refusals import pull_mend, refusals
+from orch_native.agent.docker_volumes import Volumes
 from orch_native.agent.driver import (
     OUT_OF_MEMORY,
     Exit,
@@ -35,14 +37,11 @@ if TYPE_CHECKING:
     from orch_native.agent.pod import Piece, Pod
     from orch_native.messages import DriverFacts
 
-AGENT, HANDLE, ATTEMPT = "orch.agent", "orch.handle", "orch.attempt"
-ALLOCATION = "orch.allocation"
-OURS = "orch.owner"
+HANDLE, ATTEMPT, ALLOCATION = "orch.handle", "orch.attempt", "orch.allocation"
 AGAIN_SECONDS = 1.0
 PRINTED_BYTES = 4096
 HUB = ("docker.io", "index.docker.io", "registry-1.docker.io")
 STREAMS = {1: "stdout", 2: "stderr"}
-ENDED = ("exited", "removing", "dead")
 FEATURES = frozenset(
     {"exec", "logs", "stats", "tty", "images", "networks", "volumes", "mounts", "users", "hostname"}
     | {"limits-memory", "limits-cpu", "limits-pids", "hosts-file"}
@@ -58,9 +57,9 @@ class DockerDriver:
         self._agent, self._files = agent, files
         self._engine = Engine(host)
         self._lock = threading.Lock()
-        self._networks = threading.Lock()
+        self._networks = Networks(self._engine, agent)
+        self._volumes = Volumes(self._engine, agent)
         self._pulling: dict[str, threading.Lock] = {}
-        self._users: dict[str, set[str]] = {}
         self._latest: dict[str, int] = {}
         self._ended: dict[str, Callable[[], None]] = {}
         self._facts = EngineFacts(
@@ -108,66 +107,8 @@ class DockerDriver:
             raise StartFault(f"the image {image} can't be pulled: {fault}{mend}") from None
 
     def prepare(self, pod: Pod) -> None:
-        for name, known in pod.allocation.volumes.items():
-            self._volume(pod, str(known.get("name", name)), known)
-        if pod.spec.network_mode == "app":
-            with self._networks:
-                for name, known, _attachment in pod.networks():
-                    self._network(pod, name, known)
-                    self._users.setdefault(name, set()).add(pod.main.handle)
-
-    def _volume(self, pod: Pod, name: str, known: Mapping[str, Any]) -> None:
-        found = self._engine.volume(name)
-        if found is None and known.get("external"):
-            raise StartFault(f"the volume {name} is external and not on this host")
-        if found is None:
-            options = {k: str(v) for k, v in known.get("driver_opts", {}).items()}
-            labels = {str(k): str(v) for k, v in known.get("labels", {}).items()}
-            self._engine.create_volume(
-                name, known.get("driver"), driver_opts=options, labels=labels | self._owner(pod)
-            )
-        elif not known.get("external") and OURS not in (found.get("Labels") or {}):
-            raise StartFault(
-                f"a volume {name} is there already and is not ours; set external: true to use it"
-            )
-
-    def _network(self, pod: Pod, name: str, known: Mapping[str, Any]) -> None:
-        found = self._engine.network(name)
-        if known.get("external"):
-            if found is None:
-                raise StartFault(f"the network {name} is external and not on this host")
-            return
-        body = network_body(known, self._owner(pod))
-        labels = (found.get("Labels") or {}) if found else {}
-        if found is not None and OURS not in labels:
-            raise StartFault(
-                f"a network {name} is there already and is not ours; set external: true to use it"
-            )
-        if found is not None:
-            if labels.get("orch.settings") == body["Labels"]["orch.settings"]:
-                return
-            if not self._engine.remove_network(name):
-                self._check_users(name)
-                return
-        self._engine.create_network(name, body)
-
-    def _check_users(self, name: str) -> None:
-        """The server lets none of ours hold back a change; containers of others may."""
-        ours = {found["Id"] for found in self._engine.containers(f"{AGENT}={self._agent}")}
-        users = self._engine.network_users(name)
-        others = sorted(user for id, user in users.items() if id not in ours)
-        if others or not users:
-            raise StartFault(
-                f"the network {name} can't be changed: {', '.join(others) or 'something'} uses it;"
-                " end that, or name another network"
-            )
-
-    def _owner(self, pod: Pod) -> dict[str, str]:
-        return {
-            OURS: self._agent,
-            "orch.namespace": pod.allocation.namespace,
-            "orch.app": pod.allocation.app,
-        }
+        self._volumes.prepare(pod)
+        self._networks.prepare(pod)
 
     def start(self, pod: Pod, piece: Piece, attempt: int) -> None:
         name = f"{piece.handle}.{attempt}"
@@ -301,17 +242,7 @@ class DockerDriver:
         self._files.remove(handle)
 
     def clean(self, pod_handle: str, networks: Sequence[str]) -> None:
-        with self._networks:
-            for name in networks:
-                users = self._users.get(name, set())
-                users.discard(pod_handle)
-                if not users:
-                    self._drop_network(name)
-
-    def _drop_network(self, name: str) -> None:
-        found = self._engine.network(name)
-        if found and (found.get("Labels") or {}).get(OURS) == self._agent:
-            self._engine.remove_network(name)
+        self._networks.leave(pod_handle, networks)
 
     def release(self, allocation: str) -> None:
         """The engine takes addresses back by itself."""
@@ -406,28 +337,10 @@ class DockerDriver:
     # -- what lasts ------------------------------------------------------------------------------
 
     def remove_volume(self, name: str) -> None:
-        found = self._engine.volume(name)
-        if not found or OURS not in (found.get("Labels") or {}):
-            return
-        others = []
-        for user in self._engine.users_of_volume(name):
-            # One of ours that has ended is about to go, and must not hold it up.
-            if user["Labels"].get(AGENT) == self._agent and user["State"] in ENDED:
-                self._engine.remove(user["Id"])
-            else:
-                others.append(user["Names"][0].lstrip("/"))
-        try:
-            self._engine.remove_volume(name)
-        except Taken as fault:
-            names = " ".join(sorted(others))
-            told = f"it is in use by {', '.join(sorted(others))}" if others else str(fault)
-            mend = f"docker rm --force {names}" if others else "stop what uses it"
-            raise Refused(told, place=f"volume {name}", mend=mend) from None
+        self._volumes.remove(name)
 
     def remove_network(self, name: str) -> None:
-        with self._networks:
-            self._users.pop(name, None)
-            self._drop_network(name)
+        self._networks.remove(name)
 
     def close(self) -> None:
         self._closing.set()

@@ -15,6 +15,7 @@ from orch.errors import Conflict, Refused, UsageFault
 from orch.frozen import EMPTY
 from orch_native.agent import output
 from orch_native.agent.addresses import Addresses
+from orch_native.agent.containers import remove
 from orch_native.agent.driver import StartFault, Unreached
 from orch_native.agent.facts import node_facts
 from orch_native.agent.files import Files
@@ -25,7 +26,7 @@ from orch_native.agent.probes import Prober
 from orch_native.agent.process_driver import ProcessDriver
 from orch_native.agent.record import Record, Records
 from orch_native.agent.reporter import Reporter
-from orch_native.agent.task import Task, remove
+from orch_native.agent.task import Task
 from orch_native.agent.ways import Ways
 from orch_native.messages import Desired, Observation, Routing, State
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from orch.frozen import EMPTY
 from orch.spec.application import Job, Service
 from orch.spec.container import Resources, SecretRef
+from orch_native.messages import without_extras
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -177,7 +178,7 @@ def read_pod(allocation: Allocation) -> Pod:
 
 def read_body(body: Mapping[str, Any], *, job: bool) -> Service | Job:
     """Read a body with the spec's model, leaving out what the control plane added to it."""
-    plain = {key: value for key, value in body.items() if not key.startswith(("x_", "x-"))}
+    plain = {key: value for key, value in without_extras(body).items() if key[:2] != "x-"}
     return Job.model_validate(plain) if job else Service.model_validate(plain)
 
 

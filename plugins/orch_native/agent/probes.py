@@ -115,54 +115,47 @@ class Guard:
     async def watch(self) -> None:
         """Probe until ended: first the startup probe, then readiness and liveness at once."""
         if self._startup and not self.started:
-            if not await self._pass_startup(self._startup):
+            await self._ask(self._startup, self._judge_startup)
+            if not self.started:
                 return
-            self._tell(started=True, ready=self._readiness is None)
         jobs: list[Coroutine[None, None, None]] = []
         if self._readiness:
-            jobs.append(self._follow(self._readiness))
+            jobs.append(self._ask(self._readiness, self._judge_readiness))
         if self._liveness:
-            jobs.append(self._insist(self._liveness))
+            jobs.append(self._ask(self._liveness, self._judge_liveness))
         await asyncio.gather(*jobs)
 
-    async def _pass_startup(self, probe: Probe) -> bool:
+    async def _ask(self, probe: Probe, decides: Callable[[str, Counter], bool]) -> None:
+        """Ask again and again, until a fault (empty: none) and the count so far decide."""
         count = Counter(probe)
         await asyncio.sleep(probe.initial_delay.seconds)
         while True:
             fault = await self._target.check(probe)
             count.take(fault)
-            if count.passed:
-                return True
-            if count.failed:
-                self._give_up(f"startup probe failed: {fault}")
-                return False
-            self._tell(message=f"startup probe: {fault}")
-            await asyncio.sleep(probe.interval.seconds)
-
-    async def _follow(self, probe: Probe) -> None:
-        count = Counter(probe)
-        await asyncio.sleep(probe.initial_delay.seconds)
-        while True:
-            fault = await self._target.check(probe)
-            count.take(fault)
-            if count.passed:
-                self._tell(ready=True, message="")
-            elif count.failed or not self.ready:
-                self._tell(
-                    ready=self.ready and not count.failed, message=f"readiness probe: {fault}"
-                )
-            await asyncio.sleep(probe.interval.seconds)
-
-    async def _insist(self, probe: Probe) -> None:
-        count = Counter(probe)
-        await asyncio.sleep(probe.initial_delay.seconds)
-        while True:
-            fault = await self._target.check(probe)
-            count.take(fault)
-            if count.failed:
-                self._give_up(f"liveness probe failed: {fault}")
+            if decides(fault, count):
                 return
             await asyncio.sleep(probe.interval.seconds)
+
+    def _judge_startup(self, fault: str, count: Counter) -> bool:
+        if count.passed:
+            self._tell(started=True, ready=self._readiness is None)
+        elif count.failed:
+            self._give_up(f"startup probe failed: {fault}")
+        else:
+            self._tell(message=f"startup probe: {fault}")
+        return count.passed or count.failed
+
+    def _judge_readiness(self, fault: str, count: Counter) -> bool:
+        if count.passed:
+            self._tell(ready=True, message="")
+        elif count.failed or not self.ready:
+            self._tell(ready=self.ready and not count.failed, message=f"readiness probe: {fault}")
+        return False
+
+    def _judge_liveness(self, fault: str, count: Counter) -> bool:
+        if count.failed:
+            self._give_up(f"liveness probe failed: {fault}")
+        return count.failed
 
     def _tell(
         self, *, started: bool | None = None, ready: bool | None = None, message: str | None = None

@@ -210,7 +210,7 @@ def _files(at: str, spec: Container, able: Abilities) -> Iterator[Refusal]:
             if mount.type == "volume" and mount.source and mount.target == "/":
                 yield f"{at}volumes[{number}].target", "the root of the host stays where it is"
         return
-    why = "nothing can be mounted here without root and CAP_SYS_ADMIN"
+    why = "mounting takes root, CAP_SYS_ADMIN and a root folder that is a mount point"
     if spec.volumes:
         yield f"{at}volumes", f"{why}{USE_DOCKER}"
     for number, config in enumerate(spec.configs):

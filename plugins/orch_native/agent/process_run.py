@@ -21,7 +21,7 @@ from orch_native.agent.driver import OUT_OF_MEMORY, Exit, Running, StartFault
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SUPERVISOR = Path(__file__).with_name("supervisor.py")
+SUPERVISOR = Path(__file__).with_name("supervisor")
 LOCKED_EXIT = 75
 START_SECONDS = 20.0
 _FLOCK = struct.Struct("hhqqi4x")

@@ -8,6 +8,7 @@ resource is undone, noted and tried again after a pause; all others go on.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import queue
 import threading
@@ -104,6 +105,10 @@ class Controller:
         asked = _Asked(work, Future())
         self._inbox.put(asked)
         return asked.done
+
+    async def asked(self, work: Callable[[Requests], T]) -> T:
+        """The same for a caller on an event loop."""
+        return await asyncio.wrap_future(self.ask(work))
 
     def listen(self, called: Callable[[], None]) -> Callable[[], None]:
         """Call this after every turn that changed something; gives what ends it."""

@@ -253,6 +253,7 @@ def _finish(
     *,
     excess: bool,
 ) -> None:
+    ids = tuple(sorted(failed))
     if excess:
         if deployment.phase is RolloutPhase.FAILED:
             return
@@ -261,10 +262,11 @@ def _finish(
         ended = replace(deployment, phase=RolloutPhase.FAILED, reason=reason, message=message)
         step.add(Tell("failed", f"{deployment.cause}: {reason}"))
     elif deployment.phase is RolloutPhase.ROLLING_BACK:
+        ids = deployment.failed  # of the change, and by now gone; the restored ones are healthy
         message = "rolled back to the last healthy version"
         ended = replace(deployment, phase=RolloutPhase.ROLLED_BACK, message=message)
         step.add(Tell("warning", message))
     else:
         ended = replace(deployment, phase=RolloutPhase.HEALTHY, message="", reason="")
         step.add(Prove(), Tell("healthy", f"{deployment.cause}: {len(view.slots)} healthy"))
-    step.add(SetDeployment(replace(ended, failed=tuple(sorted(failed)), ended=now)))
+    step.add(SetDeployment(replace(ended, failed=ids, ended=now)))

@@ -37,7 +37,7 @@ async def serve_exec(controller: Controller, app: App, socket: WebSocket) -> Non
     session: ExecSession | None = None
     try:
         asked = json.loads(await socket.receive_text())
-        id_ = await asyncio.wrap_future(controller.ask(lambda r: replica_of(r.world, app, asked)))
+        id_ = await controller.asked(lambda r: replica_of(r.world, app, asked))
         session = await asyncio.to_thread(
             controller.agent.exec, id_, asked["command"], tty=bool(asked.get("tty"))
         )

@@ -94,12 +94,12 @@ class Api:
         return Response(status_code=202)
 
     async def node(self, _request: Request) -> Response:
-        facts = await asyncio.wrap_future(self.controller.ask(lambda _: self.controller.facts()))
+        facts = await self.controller.asked(lambda _: self.controller.facts())
         return Response(TypeAdapter(dict[str, Any]).dump_json(asdict(facts)), media_type=_JSON)
 
     async def apps(self, _request: Request) -> Response:
-        held = await asyncio.wrap_future(
-            self.controller.ask(lambda r: {row.key.app for row in r.world.resources.values()})
+        held = await self.controller.asked(
+            lambda r: {row.key.app for row in r.world.resources.values()}
         )
         held |= set(await asyncio.to_thread(records.apps, self.server.store))
         rows = [{"namespace": app.namespace, "name": app.name} for app in sorted(held)]
@@ -107,48 +107,46 @@ class Api:
 
     async def resources(self, request: Request) -> Response:
         app = app_of(request)
-        found = await asyncio.wrap_future(
-            self.controller.ask(
-                lambda r: [
-                    sights.stored(r.world, row) for row in r.world.of_app(app) if not row.deleting
-                ]
-            )
+        found = await self.controller.asked(
+            lambda r: [
+                sights.stored(r.world, row)
+                for row in r.world.of_app(app)
+                if not row.deleting or r.world.faults.of(row.uid)
+            ]
         )
         return JSONResponse([asdict(row) for row in found])
 
     async def resource(self, request: Request) -> Response:
         key = key_of(request)
-        seen = await asyncio.wrap_future(self.controller.ask(lambda r: sights.find(r.world, key)))
+        seen = await self.controller.asked(lambda r: sights.find(r.world, key))
         return _absent(key.id) if seen is None else JSONResponse(asdict(seen))
 
     async def put(self, request: Request) -> Response:
         key, put = key_of(request), await parsed(request, Put)
-        seen = await asyncio.wrap_future(
-            self.controller.ask(lambda r: sights.stored(r.world, r.put(key, put)))
-        )
+        seen = await self.controller.asked(lambda r: sights.stored(r.world, r.put(key, put)))
         return JSONResponse(asdict(seen))
 
     async def delete(self, request: Request) -> Response:
         key, expected = key_of(request), request.query_params.get("expect_version")
-        await asyncio.wrap_future(self.controller.ask(lambda r: r.delete(key, expected)))
+        await self.controller.asked(lambda r: r.delete(key, expected))
         return Response(status_code=204)
 
     async def restart(self, request: Request) -> Response:
         named = await parsed(request, Named)
         key = Key(app_of(request), named.kind, named.name)
-        await asyncio.wrap_future(self.controller.ask(lambda r: r.restart(key, named.revision)))
+        await self.controller.asked(lambda r: r.restart(key, named.revision))
         return Response(status_code=204)
 
     async def retry(self, request: Request) -> Response:
         named = await parsed(request, Named)
         key = Key(app_of(request), named.kind, named.name)
-        await asyncio.wrap_future(self.controller.ask(lambda r: r.retry(key, named.revision)))
+        await self.controller.asked(lambda r: r.retry(key, named.revision))
         return Response(status_code=204)
 
     async def promote(self, request: Request) -> Response:
         named = await parsed(request, Named)
         key = Key(app_of(request), named.kind, named.name)
-        await asyncio.wrap_future(self.controller.ask(lambda r: r.promote(key)))
+        await self.controller.asked(lambda r: r.promote(key))
         return Response(status_code=204)
 
     async def rollout(self, request: Request) -> Response:
@@ -159,35 +157,31 @@ class Api:
 
     async def refusals(self, request: Request) -> Response:
         app, asked = app_of(request), await parsed(request, Asked)
-        found = await asyncio.wrap_future(
-            self.controller.ask(lambda r: refusals(r.world, self.controller, app, asked))
+        found = await self.controller.asked(
+            lambda r: refusals(r.world, self.controller, app, asked)
         )
         return JSONResponse([asdict(refusal) for refusal in found])
 
     async def held_secrets(self, request: Request) -> Response:
         app = app_of(request)
-        return JSONResponse(
-            await asyncio.wrap_future(self.controller.ask(lambda r: r.held_secrets(app)))
-        )
+        return JSONResponse(await self.controller.asked(lambda r: r.held_secrets(app)))
 
     async def forget_secrets(self, request: Request) -> Response:
         app, kept = app_of(request), await parsed(request, Kept)
-        await asyncio.wrap_future(
-            self.controller.ask(lambda r: r.forget_secrets(app, kept.versions))
-        )
+        await self.controller.asked(lambda r: r.forget_secrets(app, kept.versions))
         return Response(status_code=204)
 
     async def status(self, request: Request) -> Response:
         app = app_of(request)
-        found = await asyncio.wrap_future(
-            self.controller.ask(lambda r: sights.status(r.world, app, self.controller.nodes()))
+        found = await self.controller.asked(
+            lambda r: sights.status(r.world, app, self.controller.nodes())
         )
         return JSONResponse(found)
 
     async def why(self, request: Request) -> Response:
         app, wanted = app_of(request), request.query_params.get("replica", "")
-        found = await asyncio.wrap_future(
-            self.controller.ask(lambda r: sights.why(r.world, app, wanted, self.controller.nodes()))
+        found = await self.controller.asked(
+            lambda r: sights.why(r.world, app, wanted, self.controller.nodes())
         )
         if found is None:
             raise errors.UsageFault(
@@ -199,12 +193,10 @@ class Api:
 
     async def stats(self, request: Request) -> Response:
         app = app_of(request)
-        ids = await asyncio.wrap_future(
-            self.controller.ask(
-                lambda r: {
-                    a.id for a in r.world.allocs.values() if r.world.resources[a.uid].key.app == app
-                }
-            )
+        ids = await self.controller.asked(
+            lambda r: {
+                a.id for a in r.world.allocs.values() if r.world.resources[a.uid].key.app == app
+            }
         )
         found = await asyncio.to_thread(self.controller.agent.stats)
         return JSONResponse({id_: dict(use) for id_, use in found.items() if id_ in ids})
@@ -287,6 +279,10 @@ _RECORD = _APP + "/records/{name:path}"
 
 def operations(api: Api) -> tuple[Operation, ...]:
     """Everything that the API does."""
+    return (*_of_server(api), *_of_resources(api), *_of_what_runs(api), *_of_records(api))
+
+
+def _of_server(api: Api) -> tuple[Operation, ...]:
     op = Operation
     return (
         op("GET", "/v1/about", "Who answers.", api.about, gives=About),
@@ -294,13 +290,14 @@ def operations(api: Api) -> tuple[Operation, ...]:
         op("GET", "/v1/node", "Facts of the node.", api.node),
         op("POST", "/v1/stop", "End the server.", api.stop, takes=StopServer),
         op("GET", "/v1/apps", "Every instance.", api.apps),
-        op(
-            "GET",
-            _APP + "/resources",
-            "An instance's resources.",
-            api.resources,
-            gives=list[StoredResource],
-        ),
+    )
+
+
+def _of_resources(api: Api) -> tuple[Operation, ...]:
+    op, all_of_it = Operation, _APP + "/resources"
+    stored, refused = list[StoredResource], list[Refusal]
+    return (
+        op("GET", all_of_it, "An instance's resources.", api.resources, gives=stored),
         op("GET", _RESOURCE, "One resource.", api.resource, gives=StoredResource),
         op("PUT", _RESOURCE, "Create or change a resource.", api.put, Put, StoredResource),
         op("DELETE", _RESOURCE, "Begin to remove a resource.", api.delete),
@@ -308,35 +305,27 @@ def operations(api: Api) -> tuple[Operation, ...]:
         op("POST", _APP + "/retry", "Start anew what failed.", api.retry, takes=Named),
         op("POST", _APP + "/promote", "Let a canary go on.", api.promote, takes=Named),
         op("GET", _APP + "/rollout", "Follow a change to its end.", api.rollout, stream=True),
-        op(
-            "POST",
-            _APP + "/refusals",
-            "What can't be run now.",
-            api.refusals,
-            Asked,
-            list[Refusal],
-        ),
-        op(
-            "GET",
-            _APP + "/secrets",
-            "Versions of secrets that are kept.",
-            api.held_secrets,
-            gives=dict[str, list[str]],
-        ),
-        op(
-            "POST", _APP + "/secrets/forget", "Drop other versions.", api.forget_secrets, takes=Kept
-        ),
+        op("POST", _APP + "/refusals", "What can't be run now.", api.refusals, Asked, refused),
+    )
+
+
+def _of_what_runs(api: Api) -> tuple[Operation, ...]:
+    op, figures = Operation, dict[str, dict[str, float]]
+    return (
         op("GET", _APP + "/status", "Services, jobs and replicas.", api.status),
         op("GET", _APP + "/why", "Why a replica is where it is.", api.why, gives=list[str]),
-        op(
-            "GET",
-            _APP + "/stats",
-            "Cpu and memory by replica.",
-            api.stats,
-            gives=dict[str, dict[str, float]],
-        ),
+        op("GET", _APP + "/stats", "Cpu and memory by replica.", api.stats, gives=figures),
         op("GET", _APP + "/logs", "What replicas print.", api.logs, stream=True),
         op("GET", _APP + "/events", "What happened.", api.events, stream=True),
+    )
+
+
+def _of_records(api: Api) -> tuple[Operation, ...]:
+    op, secrets, versions = Operation, _APP + "/secrets", dict[str, list[str]]
+    kept = "Versions of secrets that are kept."
+    return (
+        op("GET", secrets, kept, api.held_secrets, gives=versions),
+        op("POST", secrets + "/forget", "Drop other versions.", api.forget_secrets, takes=Kept),
         op("GET", _APP + "/records", "Names of records.", api.record_names, gives=list[str]),
         op("GET", _RECORD, "Read a record.", api.read_record),
         op("PUT", _RECORD, "Write a record once.", api.create_record),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from orch.spec.application import Job, Service
 from orch.spec.deploy import RollbackConfig, UpdateConfig
 from orch.spec.units import Duration
+from orch_native.messages import without_extras
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -91,11 +92,6 @@ class JobPolicy:
     keep_succeeded: int
     keep_failed: int
     ttl: float | None
-
-
-def without_extras(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The body without the keys that the client adds beside the spec's fields."""
-    return {key: value for key, value in body.items() if not key.startswith("x_")}
 
 
 def service_policy(body: Mapping[str, Any]) -> ServicePolicy:

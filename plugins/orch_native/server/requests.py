@@ -14,6 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from orch.errors import Conflict, Refused, UsageFault
 from orch.spec.application import Config, Network, Registry, Route, Volume
 from orch_native.api import RolloutPhase
+from orch_native.messages import without_extras
 from orch_native.server import cron
 from orch_native.server.assignment import (
     content_digest,
@@ -29,7 +30,6 @@ from orch_native.server.policy import (
     ports_of,
     service_policy,
     volume_names,
-    without_extras,
 )
 
 if TYPE_CHECKING:
@@ -272,7 +272,9 @@ class Requests:
     def _must(self, key: Key) -> ResourceRow:
         row = self.world.find(key)
         if row is None or row.deleting:
-            raise UsageFault(f"there is no {key.kind} {key.name!r}", place=str(key))
+            raise UsageFault(
+                f"there is no {key.kind} {key.name!r}", place=str(key), mend="see `orch ps`"
+            )
         return row
 
     # -- secrets ---------------------------------------------------------------------------

@@ -54,7 +54,7 @@ def stored(world: World, row: ResourceRow) -> StoredResource:
         version=str(row.version),
         uid=row.uid,
         deleting=row.deleting,
-        failed="" if row.deleting else failure(world, row),
+        failed=world.faults.of(row.uid) if row.deleting else failure(world, row),
     )
 
 
@@ -267,6 +267,7 @@ def _service_status(world: World, view: ServiceView, nodes: Sequence[NodeUse]) -
         "ready": sight.ready,
         "updated": sight.updated,
         "healthy": healthy,
+        "failed": _is_given_up(view.deployment) and not healthy,
         "message": unseen or _status_message(view, sight, healthy=healthy),
         "endpoints": list(_endpoints(world, view.row, nodes)),
         "replicas": [_replica(world, alloc) for alloc in sorted(shown, key=lambda a: a.index)],
@@ -283,19 +284,30 @@ def _unseen(view: ServiceView, nodes: Sequence[NodeUse]) -> str:
     return ""
 
 
+def _is_given_up(deployment: Deployment | None) -> bool:
+    return deployment is not None and deployment.phase in _STOPPED_SHORT
+
+
 def _status_message(view: ServiceView, sight: Rollout, *, healthy: bool) -> str:
     if view.row.deleting:
         return "being removed"
     deployment = view.deployment
     if deployment is not None and deployment.phase is not RolloutPhase.HEALTHY:
-        return sight.message or str(deployment.phase)
+        told = sight.message or str(deployment.phase)
+        return f"last update: {told}" if healthy and deployment.phase.final else told
     if healthy:
-        return ""
+        return "; ".join(_restarted(a) for a in view.allocs if a.serving and a.restarts > 1)
     for alloc in view.allocs:
         if alloc.holds and not alloc.serving:
             told = alloc.message or alloc.reason
             return f"{alloc.id} {alloc.state}" + (f": {told}" if told else "")
     return ""
+
+
+def _restarted(alloc: Alloc) -> str:
+    code = "" if alloc.exit_code is None else f", last exit code {alloc.exit_code}"
+    times = "once" if alloc.restarts == 1 else f"{alloc.restarts} times"
+    return f"{alloc.id} was restarted {times}{code}"
 
 
 def _job_status(world: World, row: ResourceRow) -> dict[str, Any]:
@@ -310,6 +322,7 @@ def _job_status(world: World, row: ResourceRow) -> dict[str, Any]:
         "ready": sight.ready,
         "updated": sight.updated,
         "healthy": not failed,
+        "failed": bool(_job_failure(world, row)),
         "message": _job_message(world, row, sight, latest),
         "endpoints": [],
         "replicas": [_replica(world, alloc) for alloc in world.allocs_of(row.uid)],
@@ -396,10 +409,16 @@ def _why_unit(world: World, row: ResourceRow, nodes: Sequence[NodeUse]) -> Itera
     elif row.key.kind == "job":
         yield f"{row.key.name}: {_job_message(world, row, _job_rollout(world, row), None)}"
     else:
-        sight = _service_rollout(service_view(world, row, nodes))
-        told = sight.message
-        counts = f"{sight.ready} of {sight.wanted} ready, {sight.updated} of this version"
-        yield f"{row.key.name}: {sight.phase}, {counts}" + (f": {told}" if told else "")
+        yield _why_service(world, service_view(world, row, nodes), nodes)
+
+
+def _why_service(world: World, view: ServiceView, nodes: Sequence[NodeUse]) -> str:
+    sight, status = _service_rollout(view), _service_status(world, view, nodes)
+    health = "healthy" if status["healthy"] else "unhealthy"
+    word = health if sight.phase.final else sight.phase
+    told = f": {status['message']}" if status["message"] else ""
+    counts = f"{sight.ready} of {sight.wanted} ready, {sight.updated} of this version"
+    return f"{view.row.key.name}: {word}, {counts}{told}"
 
 
 def _why_alloc(world: World, alloc: Alloc, nodes: Sequence[NodeUse]) -> Iterator[str]:
@@ -408,8 +427,7 @@ def _why_alloc(world: World, alloc: Alloc, nodes: Sequence[NodeUse]) -> Iterator
         leaving = f", leaving because {alloc.reason}" if alloc.leaving is not None else ""
         yield f"{alloc.id}: {alloc.state} on {alloc.node}{leaving}{told}"
         if alloc.restarts:
-            code = "" if alloc.exit_code is None else f", last exit code {alloc.exit_code}"
-            yield f"{alloc.id}: restarted {alloc.restarts} times{code}"
+            yield _restarted(alloc)
         return
     row = world.resources[alloc.uid]
     if world.faults.of(row.uid):

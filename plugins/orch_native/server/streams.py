@@ -81,8 +81,8 @@ async def rollout_stream(
     last: dict[str, Any] = {}
     with pulse_of(controller) as pulse:
         while True:
-            sight = await asyncio.wrap_future(
-                controller.ask(lambda r: sights.rollout(r.world, key, controller.nodes()))
+            sight = await controller.asked(
+                lambda r: sights.rollout(r.world, key, controller.nodes())
             )
             row = asdict(sight)
             if row != last:
@@ -134,7 +134,7 @@ async def log_stream(
         float(query["since"]) if "since" in query else None,
         int(query["tail"]) if "tail" in query else None,
     )
-    chosen = await asyncio.wrap_future(controller.ask(lambda r: wanted.choose(r.world, app)))
+    chosen = await controller.asked(lambda r: wanted.choose(r.world, app))
     if not chosen and (wanted.services or wanted.replicas):
         names = ", ".join((*wanted.services, *wanted.replicas))
         raise errors.UsageFault(
@@ -257,9 +257,7 @@ async def _followed(
     waiting: asyncio.Task[LogLine] | None = None
     with pulse_of(controller) as pulse:
         while True:
-            chosen = await asyncio.wrap_future(
-                controller.ask(lambda r: wanted.choose(r.world, app))
-            )
+            chosen = await controller.asked(lambda r: wanted.choose(r.world, app))
             for id_ in chosen.keys() - known:
                 known.add(id_)
                 lines.follow(id_, chosen[id_])

@@ -132,7 +132,8 @@ def test_every_setting_is_on_the_container(docker_node: Node, dockerd: Engine) -
         "a1",
         "sh",
         "-c",
-        "ls /www | wc -l; ls /etc | wc -l; touch /etc/x; touch /many/x; df -k /many | tail -1",
+        "exec 2>&1; ls /www | wc -l; ls /etc | wc -l; "
+        "touch /etc/x; touch /many/x; df -k /many | tail -1",
     )
     bare, filled, *rest = inside.splitlines()
     assert (bare.strip(), int(filled) > 0) == ("0", True), inside

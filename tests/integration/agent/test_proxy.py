@@ -8,7 +8,6 @@ import os
 import signal
 import socket
 import ssl
-import subprocess
 import threading
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -41,11 +40,6 @@ class Proxy:
         assert self.line.await_taken(self.line.follow(list(table)), 20)
 
     def pid(self) -> int:
-        found = subprocess.run(
-            ["fuser", str(self.state / "proxy.lock")], capture_output=True, text=True, check=False
-        ).stdout.split()
-        if found:
-            return int(found[0])
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             try:
                 if str(self.state / "proxy.sock").encode() in path.read_bytes():

@@ -60,6 +60,7 @@ NEED_NO_SPEC = {"schema", "completion", "explain", "backends", "import"}
 LOOKS = {
     "validate": [],
     "compile": ["--all"],
+    "compare": ["--backends", "native"],
     "explain": ["services.web.environment", "--backend", "native"],
     "plan": ["--all"],
     "diff": [],

@@ -89,7 +89,7 @@ def supervised(orch: Orch) -> int:
     kept = 0
     for process in psutil.process_iter(["cmdline"]):
         words = process.info["cmdline"] or []
-        kept += any(word.endswith("supervisor.py") for word in words) and any(
+        kept += any(word.endswith("/agent/supervisor") for word in words) and any(
             word.startswith(str(orch.state)) for word in words
         )
     return kept

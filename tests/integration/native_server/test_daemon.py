@@ -39,6 +39,15 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
+@pytest.fixture(autouse=True)
+def _failed_connections() -> Iterator[None]:
+    """The HTTP library leaves the socket of a failed connection to the collector."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "unclosed <socket", ResourceWarning)
+        yield
+        gc.collect()
+
+
 @pytest.fixture
 def state(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "state"
@@ -333,13 +342,8 @@ def test_a_state_that_is_not_ours_or_no_folder_is_told_with_a_way_out(tmp_path: 
 def test_a_server_that_is_gone_is_told_in_plain_words(tmp_path: Path) -> None:
     from orch_native.client import NativeClient
 
-    with warnings.catch_warnings():
-        # The HTTP library leaves the socket of a failed connection to the collector.
-        warnings.simplefilter("ignore", ResourceWarning)
-        with NativeClient(tmp_path / "orch.sock") as client, pytest.raises(Unreachable) as caught:
-            client.about()
-        told = str(caught.value)
-        del caught
-        gc.collect()
+    with NativeClient(tmp_path / "orch.sock") as client, pytest.raises(Unreachable) as caught:
+        client.about()
+    told = str(caught.value)
     assert "does not answer: No such file or directory" in told
-    assert "run the same command again" in told
+    assert "start it with `orch server`" in told

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
 import uuid
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import docker
 import pytest
 
 from orch.testing.conformance import Trial
@@ -23,10 +26,15 @@ OPTIONS = {"endpoint_mode": "dnsrr", "resolve_image": "never"}
 
 
 def free_port(address: str = "127.0.0.1") -> int:
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nobody listens on, below those that the kernel gives to outgoing connections.
+
+    One of those may be taken again in the moment in which a replica follows another.
+    """
+    while True:
+        port = random.randrange(20000, 32000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((address, port))
+            return port
 
 
 def own_address() -> str:
@@ -43,6 +51,9 @@ def swarm(dockerd: Engine) -> Iterator[str]:
     """The host of an engine that is the only manager of a swarm."""
     client = dockerd.client()
     address = own_address()
+    # Engines on one machine would share the bridge of this name, and take its routes away as they
+    # end: each has one of its own, made before the swarm as the engine's manual says.
+    gateway = client.networks.create("docker_gwbridge", "bridge", options=_own_bridge())
     client.swarm.init(
         advertise_addr=address,
         listen_addr=f"{address}:{free_port(address)}",
@@ -51,7 +62,14 @@ def swarm(dockerd: Engine) -> Iterator[str]:
     )
     yield dockerd.host
     client.swarm.leave(force=True)
+    with suppress(docker.errors.APIError):
+        gateway.remove()
     client.close()
+
+
+def _own_bridge() -> dict[str, str]:
+    prefix = "com.docker.network.bridge"
+    return {f"{prefix}.name": f"gw{os.getpid()}", f"{prefix}.enable_icc": "false"}
 
 
 @pytest.fixture

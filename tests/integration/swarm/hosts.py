@@ -193,6 +193,11 @@ class Host(Machine):
             return {row["Description"]["Hostname"]: row for row in rows}
         return {}
 
+    def is_manager(self) -> bool:
+        """Whether its engine says that it manages the swarm."""
+        with self.connected() as client:
+            return bool(client.info()["Swarm"]["ControlAvailable"])
+
     def kill_engine(self) -> None:
         """The engine alone dies; containers go on by themselves."""
         pid = (self.folder / "docker.pid").read_text()

@@ -75,3 +75,18 @@ def python_image(dockerd: Engine, tmp_path_factory: pytest.TempPathFactory) -> s
         )
     (root / "tmp").mkdir()
     return load(dockerd, root, PYTHON_IMAGE)
+
+
+CADDY_IMAGE = "local/caddy:2"
+
+
+def caddy_image(engine: Engine, folder: Path) -> str:
+    """An image with this host's Caddy, made in a folder."""
+    program = shutil.which("caddy")
+    if program is None:
+        pytest.skip("the test needs caddy (Debian: apt-get install caddy)")
+    root = folder / "caddy"
+    put(root, Path(program), "/usr/bin/caddy")
+    for name in ("etc", "tmp", "data"):
+        (root / name).mkdir(exist_ok=True)
+    return load(engine, root, CADDY_IMAGE)

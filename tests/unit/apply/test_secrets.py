@@ -11,7 +11,7 @@ from orch.load.source import app_from_document
 from orch.plan import save_plan
 from orch.testing.platform import Platform, Script
 from orch.testing.scripted import ScriptedBackend
-from orch.types import Instance, Verdict
+from orch.types import Event, EventKind, Instance, Verdict
 
 INSTANCE = Instance("scripted", "default", "shop")
 CANARY = 'c4n"ary/Wert+1'
@@ -127,6 +127,14 @@ def test_values_are_found_in_every_spelling(value: str, text: str, clean: str) -
 
 
 # -- records -----------------------------------------------------------------------------------
+
+
+def test_what_an_event_holds_keeps_its_shape() -> None:
+    redactor = Redactor()
+    redactor.learn(["c4n4ry"])
+    data = {"replicas": ("web-0", "c4n4ry-1"), "ports": [1, 2]}
+    event = redactor.event(Event(EventKind.FAILED, "service/web", data=data))
+    assert event.data == {"replicas": ("web-0", "***-1"), "ports": [1, 2]}
 
 
 def test_a_record_larger_than_the_limit_is_whole_or_not_there() -> None:

@@ -87,7 +87,7 @@ def test_changed_file_restarts_what_mounts_it_and_old_contents_are_dropped(plane
     plane.run(5)
     first = allocation(plane).id
     put_files(plane, "a = 2", "new", "v2")
-    plane.put("web", mounted() | {"x_config_digests": {"conf": "2"}}, revision=2)
+    plane.put("web", mounted() | {"config_digests": {"conf": "2"}}, revision=2)
     plane.run(5)
     plane.run(1000)
     assert allocation(plane).id != first

@@ -97,8 +97,10 @@ def test_failed_update_is_rolled_back_and_spares_the_rest(
     assert sight.phase is RolloutPhase.ROLLED_BACK
     assert "crashed" in sight.reason or "image not found" in sight.reason
     assert plane.commands() == ["ok"] * 3
-    survivors = before & {a.id for a in plane.allocs() if not a.gone}
-    assert len(survivors) >= 2
+    kept = {a.id for a in plane.allocs() if not a.gone}
+    assert len(before & kept) >= 2
+    assert sight.failed
+    assert not kept & set(sight.failed)
     row = plane.ask(lambda r: r.world.find(Key(SHOP, "service", "web")))
     assert row is not None
     assert (row.body["command"], row.revision) == (["ok"], 1)

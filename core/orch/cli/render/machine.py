@@ -175,6 +175,7 @@ def _service(seen: ServiceStatus) -> shapes.ServiceShape:
         "healthy": seen.healthy,
         "message": seen.message,
         "endpoints": list(seen.endpoints),
+        "failed": seen.failed,
     }
 
 

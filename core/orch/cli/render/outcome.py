@@ -22,9 +22,10 @@ _HEADS = {
 }
 _NEXT = {
     Verdict.ROLLED_BACK: "mend the cause above and deploy again; the last good release serves",
-    Verdict.FAILED: "mend the cause and deploy again, or `orch rollback`; `orch status` tells more",
+    Verdict.FAILED: "mend the cause and deploy again, or roll back; see `orch history`",
     Verdict.TIMED_OUT: "give more time with --timeout, or look at `orch status` and `orch logs`",
 }
+_NEXT_OF_FIRST = "mend the cause and deploy again; `orch status` and `orch logs` tell more"
 
 
 def outcome_report(
@@ -42,9 +43,14 @@ def outcome_report(
     place = f" on {instance.target}/{instance.namespace}"
     report.line(Span(instance.name, "strong"), f"{place}: ", Span(word, style), _tail(outcome))
     _addresses(report, status)
-    if outcome.verdict in _NEXT:
-        report.line(Span("  next: ", "name"), _NEXT[outcome.verdict])
+    if told := _next(outcome):
+        report.line(Span("  next: ", "name"), told)
     return report
+
+
+def _next(outcome: Outcome) -> str:
+    first = outcome.verdict is Verdict.FAILED and outcome.revision <= 1
+    return _NEXT_OF_FIRST if first else _NEXT.get(outcome.verdict, "")
 
 
 def _log(row: LogLine) -> tuple[Span, ...]:

@@ -253,6 +253,7 @@ class ServiceShape(TypedDict):
     healthy: bool
     message: str
     endpoints: list[str]
+    failed: bool
 
 
 @_closed

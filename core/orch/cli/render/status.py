@@ -87,7 +87,7 @@ def history_report(instance: Instance, releases: Iterable[Release]) -> Report:
     report = Report(f"History of {instance}")
     rows = [_release(release) for release in releases]
     if not rows:
-        report.line(f"{instance.name} was never deployed on {instance.target}.")
+        report.line(f"{instance.name} is not deployed on {instance.target}/{instance.namespace}.")
     report.table(("revision", "when", "who", "outcome", "what"), rows)
     return report
 

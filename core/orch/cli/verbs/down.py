@@ -36,7 +36,7 @@ def command(
 ) -> int:
     """Remove an application: everything that orch made for it, and nothing else.
 
-    Volumes and their data stay, unless --volumes is given.
+    Volumes and their data stay, unless --volumes is given; it asks only before data are lost.
     """
     from orch.cli.carry_out import carry_out
     from orch.cli.connect import connected_by_name

@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 @output_options()
 @click.pass_obj
 def command(settings: Settings, *, spec: SpecChoice, target: TargetChoice, form: str) -> None:
-    """Show what was changed on the target since the last deploy (exit code 3 when there is any)."""
+    """Show what was changed on the target since the last deploy (exit code 3 when there is any).
+
+    Looked at is what the target was told: what somebody does to a running container beneath it
+    is the target's to notice and to mend.
+    """
     from orch.cli.connect import connected_by_name
 
     with connected_by_name(target, spec, settings.out) as connection:

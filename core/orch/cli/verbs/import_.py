@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
 
+from orch.cli.choices import SpecChoice
 from orch.cli.command import option, verb
-from orch.cli.options import FILE, OUTPUT, output_options, target_options
+from orch.cli.options import FILE, OUTPUT, Pair, output_options, target_options
 from orch.cli.render import machine
 from orch.cli.render.ledger import add_ledger, tally
 from orch.cli.render.report import Report, Span
-from orch.errors import UsageFault
+from orch.errors import InvalidSpec, UsageFault
 from orch.load.detect import HEAD
 from orch.load.files import read_text
+from orch.types import Severity
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +37,13 @@ if TYPE_CHECKING:
 @click.argument("files", nargs=-1, required=True, type=FILE, metavar="FILE... | NAME")
 @option("--format", "format_", metavar="NAME", help="Format of the files, when it can't be told.")
 @option("--profile", multiple=True, metavar="NAME", help="Also take services of this profile.")
+@option("--set", "setting", multiple=True, type=Pair(), help="Fill a variable of the files.")
+@option(
+    "--env-file",
+    multiple=True,
+    type=FILE,
+    help="Read variables from this file; they win over .env.",
+)
 @option("-o", "--out", "file_out", type=FILE, help="Write the spec to this file.")
 @option("--force", is_flag=True, help="Overwrite the file if it is there.")
 @option("--all", "every", is_flag=True, heading=OUTPUT, help="Native rows of the ledger too.")
@@ -49,6 +57,8 @@ def command(
     files: tuple[Path, ...],
     format_: str | None,
     profile: tuple[str, ...],
+    setting: tuple[tuple[str, str], ...],
+    env_file: tuple[Path, ...],
     file_out: Path | None,
     force: bool,
     every: bool,
@@ -66,7 +76,8 @@ def command(
         reading, format_ = _live(target, files)
     else:
         reader = _reader(files, format_)
-        reading, format_ = reader.read(files, dict(os.environ), profile), reader.name
+        choice = SpecChoice(files, format_, None, profile, setting, env_file)
+        reading, format_ = reader.read(files, _variables(choice), profile), reader.name
     rows = list(reading.ledger) if every else list(reading.ledger.notable)
     if form == "json":
         settings.out.json(_shape(files, format_, reading, rows))
@@ -103,6 +114,17 @@ def _live(choice: TargetChoice, names: tuple[Path, ...]) -> tuple[Reading, str]:
                 mend="import the file that it was deployed from",
             )
         return backend.read_live(str(names[0])), backend.name
+
+
+def _variables(choice: SpecChoice) -> dict[str, str]:
+    from orch.cli.specfile import source_of
+    from orch.load.source import variables_of
+
+    read = variables_of(source_of(choice))
+    faults = [d for d in read.diagnostics if d.severity is Severity.ERROR]
+    if faults:
+        raise InvalidSpec(faults)
+    return read.values
 
 
 def _reader(files: tuple[Path, ...], format_: str | None) -> Reader:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from orch.errors import RolloutFailed
 from orch.testing.conformance.changes import FAILS
 from orch.testing.conformance.trial import Cases, Trial, needs
 from orch.types import EventKind, Operation, Verdict
@@ -47,9 +50,11 @@ class OrderCases(Cases):
     @needs("jobs")
     def test_a_job_that_fails_fails_the_deploy(self, trial: Trial) -> None:
         job = trial.shell("echo no >&2; exit 3", backoff_limit=0)
-        outcome = trial.deploy({"jobs": {"prepare": job}})
-        assert outcome.exit_code in (5, 6), outcome
+        outcome = trial.deploy({"jobs": {"prepare": job}}, rollback=False)
+        assert outcome.verdict is Verdict.FAILED, outcome
         assert outcome.failed["job/prepare"]
+        with pytest.raises(RolloutFailed, match="prepare"):
+            trial.session().wait(condition="completed", timeout=60)
 
     @needs("jobs", "volumes", "exec")
     def test_a_job_that_failed_is_run_again_and_what_waits_for_it_follows(

@@ -17,7 +17,7 @@ from orch_native.agent.process_run import signal_number
 from orch_native.agent.process_settings import account, dropped, log_bounds
 from orch_native.agent.proxy.table import Balance, Route, Upstream, choose_route
 from orch_native.agent.record import Record, Records
-from orch_native.agent.supervisor import Log
+from orch_native.agent.supervisor.output import Log
 from orch_native.messages import Allocation, State
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def allocation(**more: Any) -> Allocation:
         "kind": "service",
         "index": 0,
         "revision": 1,
-        "body": {"command": ["x"], "x_config_digests": {}},
+        "body": {"command": ["x"], "config_digests": {}},
     }
     return Allocation(**(known | more))
 
@@ -132,7 +132,7 @@ def test_values_of_secrets_are_struck_out() -> None:
 def test_jobs_are_told_from_services() -> None:
     assert is_job_body({"command": ["x"], "backoff_limit": 3, "completions": 1})
     assert not is_job_body({"command": ["x"], "deploy": {}})
-    assert isinstance(read_body({"command": ["x"], "x_more": 1}, job=False), Service)
+    assert isinstance(read_body({"command": ["x"], "x-more": 1}, job=False), Service)
 
 
 def service(**body: Any) -> Service:
