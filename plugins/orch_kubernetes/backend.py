@@ -186,10 +186,12 @@ class KubernetesBackend:
     def close(self) -> None:
         """Give the connections back."""
         with self._lock:
-            for watched in self._watched.values():
-                watched.close()
-            self._watched = {}
+            watched, self._watched = list(self._watched.values()), {}
+        for one in watched:
+            one.close()
         self.client.close()
+        for one in watched:
+            one.join()
 
 
 def _instance_of(action: Action) -> Instance:

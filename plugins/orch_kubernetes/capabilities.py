@@ -179,7 +179,7 @@ def capabilities(facts: ClusterFacts) -> Capabilities:
         fields[f"{noun}.overrides.kubernetes.**"] = Fidelity.NATIVE
     return Capabilities(
         fields=FrozenDict(fields),
-        features=FEATURES,
+        features=FEATURES if facts.flavour.load_balancer else FEATURES - {"published-ports"},
         names=RULE,
         limits=LIMITS,
         list_keys=LIST_KEYS,

@@ -56,6 +56,7 @@ class KubernetesClient:
         self._api: Any = None
         self._opening = threading.Lock()
         self._skew = 0.0
+        self._streams: set[Any] = set()
 
     # -- connection ----------------------------------------------------------------------------
 
@@ -217,12 +218,14 @@ class KubernetesClient:
 
             seconds = Timeout(connect=SECONDS, read=None)
         answer = self._send("GET", path, query, {}, timeout=seconds, preload_content=False)
+        self._streams.add(answer)
         try:
             with _translated(path):
                 if answer.status >= HTTPStatus.BAD_REQUEST:
                     raise fault_of(answer.status, _told(answer), path)
                 yield from _split(answer)
         finally:
+            self._streams.discard(answer)
             answer.close()
 
     def watch(self, path: str, since: str, **query: str) -> Iterator[Row]:
@@ -305,7 +308,10 @@ class KubernetesClient:
             return None
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Give the connections back; whoever still reads a stream comes to its end."""
+        for answer in list(self._streams):
+            with contextlib.suppress(Exception):
+                answer.shutdown()
         with self._opening:
             if self._api is not None:
                 self._api.rest_client.pool_manager.clear()

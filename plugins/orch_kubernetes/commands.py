@@ -42,7 +42,7 @@ def join(
             threading.Thread(target=_feed, args=(line,), daemon=True).start()
             return _code(_heard(line), command)
     finally:
-        line.close()
+        line.shutdown()
 
 
 def _heard(line: Any) -> bytes:
@@ -87,8 +87,14 @@ def _feed(line: Any) -> None:
     with suppress(Exception):
         while data := os.read(0, _CHUNK):
             line.send_binary(bytes([STDIN]) + data)
-        if line.getsubprotocol() == CLOSES:
+        if _protocol(line) == CLOSES:
             line.send_binary(bytes([CLOSE, STDIN]))
+
+
+def _protocol(line: Any) -> str:
+    """Which of the protocols that were offered the API has chosen."""
+    headers = {key.lower(): value for key, value in (line.getheaders() or {}).items()}
+    return str(headers.get("sec-websocket-protocol", ""))
 
 
 def _write(descriptor: int, data: bytes) -> None:

@@ -62,9 +62,17 @@ def _deployment(row: Row, spec: Row, status: Row, seen: bool) -> Sight:  # noqa:
     arrived = seen and updated >= wanted and there <= updated and available >= wanted
     progressing = condition(row, "Progressing")
     gave_up = progressing.get("reason") == DEADLINE_EXCEEDED and seen
+    gave_up = gave_up and str(progressing.get("lastUpdateTime", "9")) > _written(row)
     failed = "" if arrived or not gave_up else str(progressing.get("message") or DEADLINE_EXCEEDED)
     ready = status.get("readyReplicas", 0)
     return Sight(wanted, ready, updated, seen, arrived, failed, there - updated)
+
+
+def _written(row: Row) -> str:
+    """When we changed an object last: what was noted before tells nothing of that change."""
+    entries = row["metadata"].get("managedFields") or ()
+    ours = (e for e in entries if str(e.get("manager", "")).startswith("orch"))
+    return max((str(entry.get("time", "")) for entry in ours), default="")
 
 
 def _stateful(_row: Row, spec: Row, status: Row, seen: bool) -> Sight:  # noqa: FBT001

@@ -12,6 +12,7 @@ from orch.types import Diagnostic, Instance, Observed, Severity, Snapshot
 from orch_kubernetes import marks
 from orch_kubernetes.health import trouble_of
 from orch_kubernetes.kinds import CLAIM, CONTENT_NAMED, WORKLOADS, Kinds
+from orch_kubernetes.nodes import homeless
 from orch_kubernetes.objects import ONLY_LOOKED_FOR
 from orch_kubernetes.runs import has_run
 from orch_kubernetes.wire import body_of, real_name, short_name
@@ -36,7 +37,7 @@ class Cluster:
     """What one instance has on a cluster, read when it is asked for."""
 
     def __init__(self, client: KubernetesClient, facts: ClusterFacts, instance: Instance) -> None:
-        self.client, self.instance = client, instance
+        self.client, self.facts, self.instance = client, facts, instance
         self.space = marks.space_of(instance)
         self.kinds = Kinds(facts)
 
@@ -108,6 +109,7 @@ class Observer:
         needed = {r.kind for r in made}
         rows = self._cluster.ours(self._cluster.kinds.all, needed=needed)
         self._unknown_kinds(made, rows)
+        self._problems += homeless(self._cluster.client, self._cluster.facts, made)
         self._add_by_name(made, rows)
         chosen = self._chosen(rows)
         pods = self._pods(rows)

@@ -59,10 +59,15 @@ class Watched:
             self._changed.wait_for(lambda: self._count != mark or self._closed, seconds)
 
     def close(self) -> None:
-        """Watch no longer."""
+        """Watch no longer; its thread ends once the client's streams do."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+    def join(self) -> None:
+        """Until its thread has ended."""
+        if self._thread is not None:
+            self._thread.join(_LONGEST)
 
     def _begin(self) -> None:
         with self._changed:
