@@ -224,22 +224,10 @@ def is_stuck(pod: Row) -> bool:
     )
 
 
-def crashed(pods: Iterable[Row]) -> Iterator[tuple[Row, str]]:
-    """Pods whose containers end again and again, each with such a container."""
-    for pod in pods:
-        for one in statuses(pod):
-            state = one.get("state") or {}
-            ended = (one.get("lastState") or {}).get("terminated") or state.get("terminated")
-            if not is_going(pod) and ended and ended.get("exitCode"):
-                yield pod, str(one["name"])
-
-
-def reasons(pods: Sequence[Row], newest: str = "") -> str:
+def reasons(pods: Sequence[Row]) -> str:
     """Why pods do not run, each cause once, with how many it holds back."""
     told: dict[str, int] = {}
     for pod in pods:
-        if newest and hash_of(pod) not in ("", newest):
-            continue
         said = why_not(pod)
         if said:
             told[said] = told.get(said, 0) + 1
@@ -268,7 +256,8 @@ def trouble_of(row: Row, pods: Sequence[Row] | None) -> str:
     own = pods_of(row, pods)
     if sight.failed:
         why = reasons(own)
-        return f"{_cut(sight.failed)} ({why})" if why else _cut(sight.failed)
+        said = _cut(sight.failed).rstrip(".")
+        return f"{said} ({why})" if why else said
     if row["kind"] in ("StatefulSet", "DaemonSet") and any(is_stuck(pod) for pod in own):
         return reasons(own)
     return ""

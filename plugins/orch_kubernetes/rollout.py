@@ -6,20 +6,20 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from orch.errors import Conflict, OrchError
+from orch.errors import Conflict
 from orch.frozen import FrozenDict
 from orch.spec.deploy import UpdateConfig
 from orch.spec.units import Duration
 from orch.types import Event, EventKind
 from orch_kubernetes import marks, names
 from orch_kubernetes.health import (
-    crashed,
     hash_of,
     is_ready,
     is_stuck,
     pods_of,
     reasons,
     sight_of,
+    why_not,
 )
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ Row = dict[str, Any]
 POLL = 1.0
 USUAL = UpdateConfig()
 HOLDER = "orch-canary"
-_LAST_LINES = 5
 
 
 @dataclass
@@ -72,8 +71,6 @@ class Watch:
             elif int(row["metadata"].get("generation") or 0) >= self.least:
                 pods = pods_of(row, self.pods.rows())
                 event = self._look(row, sight_of(row), pods)
-                if event.kind is EventKind.FAILED:
-                    yield from self._last_words(pods)
                 yield event
                 if event.kind is not EventKind.PROGRESS:
                     return
@@ -102,13 +99,17 @@ class Watch:
         self._let_go(row, pods)
         held = self._canary(row, sight)
         why = reasons(pods) or _replicas_fail(row)
+        bad = tuple(marks.name_of(pod) for pod in pods if why_not(pod))
+        if bad:
+            counts |= {"replicas": bad}
         if sight.failed:
-            return self._failed(row, sight, sight.failed, counts, why)
+            return self._failed(row, sight, sight.failed.rstrip("."), counts, why)
         self._note_progress(sight)
         if self._is_late(row):
             late = f"{_count(sight)} ready after {_deadline_of(row):g} s"
             return self._failed(row, sight, late, counts, why)
-        return self._event(EventKind.PROGRESS, held or f"{_count(sight)} ready", counts, why)
+        said = f"{_count(sight)} ready: {why}" if why else f"{_count(sight)} ready"
+        return self._event(EventKind.PROGRESS, held or said, counts, why)
 
     def _note_progress(self, sight: Sight) -> None:
         mark = (sight.seen, sight.ready, sight.updated, -sight.left)
@@ -195,23 +196,6 @@ class Watch:
             if mine and marks.annotation(held, "deployment.kubernetes.io/revision") == revision:
                 return held
         return None
-
-    def _last_words(self, pods: list[Row]) -> Iterator[Event]:
-        """What a container said before it ended; told, and kept in no record."""
-        for pod, container in crashed(pods):
-            path = f"{self.pods.path}/{marks.name_of(pod)}/log"
-            query = {"container": container, "tailLines": str(_LAST_LINES)}
-            for previous in ("true", "false"):
-                try:
-                    asked = {**query, "previous": previous}
-                    lines = list(self.cluster.client.lines(path, asked, follow=False))
-                except OrchError:
-                    continue
-                if lines:
-                    text = " | ".join(line.decode(errors="replace").strip() for line in lines)
-                    said = f"last words of {marks.name_of(pod)}: {text}"
-                    yield Event(EventKind.WARNING, self.id, said)
-                    return
 
 
 def _count(sight: Sight) -> str:

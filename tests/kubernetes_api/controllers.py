@@ -13,6 +13,8 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 
+from tests.kubernetes_api.platform import stamp
+
 if TYPE_CHECKING:
     from tests.kubernetes_api.platform import Key, Platform, Row
 
@@ -82,6 +84,9 @@ class Controllers(threading.Thread):
             if self.platform.objects[k]["metadata"]["labels"].get("pod-template-hash") == mark
         ]
         old = [k for k in held if k not in fresh]
+        for one in [k for k in old if not is_ready(self.platform.objects[k])]:
+            self.platform.forget(one)
+            old.remove(one)
         for _ in range(wanted - len(fresh)):
             self._make_pod(key, row, spec["template"], mark)
         for one in fresh[wanted:]:
@@ -130,6 +135,15 @@ class Controllers(threading.Thread):
             "spec": copy.deepcopy(template["spec"]),
         }
         self.platform.create(("", "pods", owner[2], name), body, "kube-controller-manager")
+        event = {
+            "apiVersion": "v1", "kind": "Event", "metadata": {"name": f"{name}.made"},
+            "involvedObject": {"kind": row["kind"], "name": owner[3], "namespace": owner[2]},
+            "reason": "SuccessfulCreate", "message": f"Created pod: {name}", "type": "Normal",
+            "lastTimestamp": stamp(),
+        }  # fmt: skip
+        self.platform.create(
+            ("", "events", owner[2], f"{name}.made"), event, "kube-controller-manager"
+        )
 
     def _job(self, key: Key, row: Row) -> None:
         status = row.get("status") or {}

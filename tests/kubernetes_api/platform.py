@@ -121,7 +121,9 @@ class Platform:
         said = body["metadata"].get("resourceVersion")
         if said and said != before["metadata"]["resourceVersion"]:
             raise Refusal(409, "Conflict", f'{key[1]} "{key[3]}": the object has been modified')
-        row = {**copy.deepcopy(body), "status": before.get("status", {})}
+        row = copy.deepcopy(body)
+        if "status" in before:
+            row["status"] = before["status"]
         for name in ("uid", "creationTimestamp", "managedFields", "generation"):
             if name in before["metadata"]:
                 row["metadata"][name] = copy.deepcopy(before["metadata"][name])
