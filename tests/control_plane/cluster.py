@@ -156,7 +156,7 @@ def start(folder: Path, programs: Path) -> Cluster:
     cgroup, gateway, address = f"{MARK}-{number}", f"10.250.{number}.1", f"10.250.{number}.2"
     folder.mkdir(parents=True)
     _write(folder, address, minor_version(programs), cgroup)
-    process = _unshare(folder, programs, address, gateway)
+    process = _unshare(folder, programs, address)
     cluster = Cluster(folder, process, _first_child(process.pid), address, cgroup)
     try:
         _link(cluster.first, f"orchk{number}", gateway)
@@ -209,11 +209,11 @@ def _claim() -> int:
     raise ClusterFault(f"{first} holds 256 cgroups {MARK}-N; remove those of stopped clusters")
 
 
-def _unshare(folder: Path, programs: Path, *addresses: str) -> subprocess.Popen[bytes]:
+def _unshare(folder: Path, programs: Path, address: str) -> subprocess.Popen[bytes]:
     apart = ["--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child"]
     with (folder / "log/node").open("wb") as log:
         return subprocess.Popen(
-            ["unshare", *apart, "--mount-proc", HERE / "node", folder, programs, *addresses],
+            ["unshare", *apart, "--mount-proc", HERE / "node", folder, programs, address],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
