@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from tests.control_plane import settings
 from tests.control_plane.certificates import Authority, new_key
 from tests.control_plane.image import pack
+from tests.control_plane.load_balancer import LoadBalancer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -86,14 +87,15 @@ class Cluster:
         self.load_image(settings.TOOL_IMAGE, root, "sh")
         self.wait("a ready node", self.node_ready)
 
-    def ask(self, path: str, body: object = None) -> bytes:
-        """What the API answers an administrator at `path`; a body is posted."""
+    def ask(self, path: str, body: object = None, method: str | None = None) -> bytes:
+        """What the API answers an administrator at `path`; a body is posted, or merged by PATCH."""
         keys = self.folder / "keys"
         context = ssl.create_default_context(cafile=str(keys / "ca.crt"))
         context.load_cert_chain(keys / "admin.crt", keys / "admin.key")
         data = None if body is None else json.dumps(body).encode()
         url = f"https://{self.address}:{settings.API_PORT}{path}"
-        request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        request = urllib.request.Request(url, data, {"Content-Type": kind}, method=method)
         with urllib.request.urlopen(request, context=context, timeout=10) as answer:
             return bytes(answer.read())
 
@@ -143,10 +145,13 @@ def raised(folder: Path, programs: Path, root: Path) -> Iterator[Cluster]:
     `root` is a tar file of the root file system that its images are made of.
     """
     cluster = start(folder, programs)
+    balancer = LoadBalancer(cluster.ask, cluster.address)
     try:
         cluster.make_ready(root)
+        balancer.start()
         yield cluster
     finally:
+        balancer.stop()
         cluster.stop()
 
 

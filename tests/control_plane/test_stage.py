@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
+import urllib.request
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.optional, pytest.mark.slow, pytest.mark.timeout(300)]
 PATIENCE = 120
+SERVE = "mkdir /tmp/www; echo hello > /tmp/www/index.html; exec httpd -f -p 8080 -h /tmp/www"
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,17 @@ class Space:
                     "selector": {"matchLabels": {"app": app}},
                     "template": self.pod(app, script, **fields),
                 },
+            }
+        )
+
+    def expose(self, app: str, port: int, **fields: Any) -> None:
+        ports = [{"port": port, "targetPort": 8080}]
+        self.create(
+            {
+                "apiVersion": "v1",
+                "kind": "Service",
+                "metadata": {"name": app},
+                "spec": {"selector": {"app": app}, "ports": ports, **fields},
             }
         )
 
@@ -120,20 +133,30 @@ def test_replicas_of_a_deployment_run_and_can_be_looked_into(space: Space) -> No
 
 
 def test_a_service_leads_to_a_pod(space: Space) -> None:
-    serve = "mkdir /tmp/www; echo hello > /tmp/www/index.html; exec httpd -f -p 8080 -h /tmp/www"
-    space.deploy("web", serve)
-    space.create(
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": "web"},
-            "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]},
-        }
-    )
+    space.deploy("web", SERVE)
+    space.expose("web", port=80)
     wait(lambda: space.ready("web", 1))
     address = space.core.read_namespaced_service("web", space.name).spec.cluster_ip
     ask = f"printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 2 {address} 80"
     wait(lambda: "hello" in space.run("web", "sh", "-c", ask))
+
+
+def test_a_load_balancer_leads_in_from_outside(space: Space) -> None:
+    space.deploy("web", SERVE)
+    space.expose("web", port=8765, type="LoadBalancer")
+    wait(lambda: space.ready("web", 1))
+    wait(lambda: space.core.read_namespaced_service("web", space.name).status.load_balancer.ingress)
+    service = space.core.read_namespaced_service("web", space.name)
+    address = service.status.load_balancer.ingress[0].ip
+    wait(lambda: _fetched(f"http://{address}:8765") == b"hello\n")
+
+
+def _fetched(url: str) -> bytes:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bytes(answer.read())
+    except OSError:
+        return b""
 
 
 def test_a_job_completes(space: Space) -> None:
