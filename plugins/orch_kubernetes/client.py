@@ -89,6 +89,10 @@ class KubernetesClient:
             _untyped(load_incluster_config)(client_configuration=settings)
         return ApiClient(configuration=settings)
 
+    def host(self) -> str:
+        """Where the API is, as a URL."""
+        return str(self._client().configuration.host)
+
     def now(self) -> float:
         """Seconds since the epoch by the cluster's clock, as its last answer told it."""
         return time.time() + self._skew

@@ -58,13 +58,13 @@ def sight_of(row: Row) -> Sight:
 def _deployment(row: Row, spec: Row, status: Row, seen: bool) -> Sight:  # noqa: FBT001
     wanted = _size(spec)
     updated, there = int(status.get("updatedReplicas", 0)), int(status.get("replicas", 0))
-    available = status.get("availableReplicas", 0)
+    available = int(status.get("availableReplicas", 0))
     arrived = seen and updated >= wanted and there <= updated and available >= wanted
     progressing = condition(row, "Progressing")
     gave_up = progressing.get("reason") == DEADLINE_EXCEEDED and seen
     gave_up = gave_up and str(progressing.get("lastUpdateTime", "9")) > _written(row)
     failed = "" if arrived or not gave_up else str(progressing.get("message") or DEADLINE_EXCEEDED)
-    ready = status.get("readyReplicas", 0)
+    ready = int(status.get("readyReplicas", 0))
     return Sight(wanted, ready, updated, seen, arrived, failed, there - updated)
 
 
@@ -76,7 +76,7 @@ def _written(row: Row) -> str:
 
 
 def _stateful(_row: Row, spec: Row, status: Row, seen: bool) -> Sight:  # noqa: FBT001
-    wanted, ready = _size(spec), status.get("readyReplicas", 0)
+    wanted, ready = _size(spec), int(status.get("readyReplicas", 0))
     same = status.get("currentRevision") == status.get("updateRevision")
     updated = int(status.get("currentReplicas" if same else "updatedReplicas", 0))
     available = int(status.get("availableReplicas", ready))

@@ -90,7 +90,7 @@ class Watch:
             self.pods.wait(self.pods.mark(), 0.1)
 
     def _look(self, row: Row, sight: Sight, pods: list[Row]) -> Event:
-        counts = {"wanted": sight.wanted, "ready": sight.ready, "updated": sight.updated}
+        counts: Row = {"wanted": sight.wanted, "ready": sight.ready, "updated": sight.updated}
         if row["kind"] == "CronJob":
             return self._event(EventKind.HEALTHY, "its schedule stands", counts)
         if sight.arrived:

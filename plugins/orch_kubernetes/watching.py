@@ -119,8 +119,6 @@ class Watched:
         query = {"labelSelector": self.selector} if self.selector else {}
         while not self._closed:
             for event in self.client.watch(self.path, self._version, **query):
-                if self._closed:
-                    return
                 self._take(event)
 
     def _take(self, event: Row) -> None:

@@ -1,7 +1,7 @@
 """The conformance suite on a double of the API, and on a real cluster.
 
-ORCH_TEST_KUBECONFIG names the cluster, ORCH_TEST_IMAGE an image with busybox that its nodes have
-or can pull.
+The cluster is the one that tests/control_plane raises, or that of ORCH_TEST_KUBECONFIG with the
+image of ORCH_TEST_IMAGE; ORCH_TEST_LOAD_BALANCER=yes says that it balances published ports.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -17,6 +18,7 @@ from orch.testing.workloads import Containers
 from orch_kubernetes.backend import KubernetesBackend
 from orch_kubernetes.capabilities import FEATURES
 from orch_kubernetes.marks import space_of
+from tests.control_plane.conftest import kubernetes_cluster, tool_archive
 from tests.kubernetes_api.conftest import kubernetes_api
 
 if TYPE_CHECKING:
@@ -26,11 +28,13 @@ if TYPE_CHECKING:
     from orch.backend.capabilities import Capabilities
     from orch.backend.contract import Backend
     from orch.testing.workloads import Workload
+    from tests.control_plane.conftest import KubernetesCluster
     from tests.kubernetes_api.server import Api
 
-__all__ = ["kubernetes_api"]
-KUBECONFIG = os.environ.get("ORCH_TEST_KUBECONFIG", "")
-IMAGE = os.environ.get("ORCH_TEST_IMAGE", "local/tool:1")
+__all__ = ["kubernetes_api", "kubernetes_cluster", "tool_archive"]
+GIVEN = os.environ.get("ORCH_TEST_KUBECONFIG", "")
+BALANCED = not GIVEN or os.environ.get("ORCH_TEST_LOAD_BALANCER") == "yes"
+"""Clusters that are raised for the tests have a load balancer; of others it has to be said."""
 
 
 RUNS_NOTHING = {"exec", "logs", "per-replica-volumes", "placement", "published-ports", "volumes"}
@@ -86,28 +90,43 @@ class TestKubernetesDouble(OfKubernetes):
         return Containers("busybox:1")
 
 
-@pytest.mark.skipif(not KUBECONFIG, reason="ORCH_TEST_KUBECONFIG names no cluster")
+class OnACluster(KubernetesBackend):
+    """Promises what the cluster under test has beyond its flavour: a load balancer."""
+
+    def capabilities(self) -> Capabilities:
+        said = super().capabilities()
+        return replace(said, features=FEATURES) if BALANCED else said
+
+
 class TestKubernetes(OfKubernetes):
     __test__ = True
 
     @pytest.fixture
-    def backend(self) -> Iterator[KubernetesBackend]:
-        made = KubernetesBackend({"kubeconfig": KUBECONFIG})
+    def backend(self, kubernetes_cluster: KubernetesCluster) -> Iterator[KubernetesBackend]:
+        made = OnACluster({"kubeconfig": str(kubernetes_cluster.kubeconfig)})
+        self.address = urlsplit(made.client.host()).hostname
         yield made
         made.close()
 
     @pytest.fixture
-    def workload(self) -> Containers:
-        return Containers(IMAGE)
+    def workload(self, kubernetes_cluster: KubernetesCluster) -> Containers:
+        return Containers(kubernetes_cluster.image)
+
+    @pytest.fixture(autouse=True)
+    def _leave_no_namespace(self, backend: KubernetesBackend) -> Iterator[None]:
+        self.names: set[str] = set()
+        yield
+        for name in self.names:
+            backend.client.delete(f"/api/v1/namespaces/{name}")
 
     @pytest.fixture
-    def trial(self, backend: Backend, workload: Workload) -> Iterator[Trial]:
-        kept = self._namespaces(backend)
-        yield from super().trial.__wrapped__(self, backend, workload)  # type: ignore[attr-defined]
-        for name in self._namespaces(backend) - kept:
-            backend.client.delete(f"/api/v1/namespaces/{name}")  # type: ignore[attr-defined]
+    def trial(
+        self, _leave_no_namespace: None, backend: Backend, workload: Workload
+    ) -> Iterator[Trial]:
+        for trial in super().trial.__wrapped__(self, backend, workload):  # type: ignore[attr-defined]
+            name = trial.instance.name
+            self.names |= {name, f"{name}-next", f"{self.namespace}-staging"}
+            yield trial
 
-    @staticmethod
-    def _namespaces(backend: Backend) -> set[str]:
-        rows = backend.client.listed("/api/v1/namespaces")  # type: ignore[attr-defined]
-        return {row["metadata"]["name"] for row in rows}
+    def url(self, port: int) -> str:
+        return f"http://{self.address}:{port}"

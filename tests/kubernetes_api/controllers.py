@@ -10,8 +10,7 @@ from __future__ import annotations
 import copy
 import re
 import threading
-from typing import TYPE_CHECKING, Any
-
+from typing import TYPE_CHECKING
 
 from tests.kubernetes_api.platform import stamp
 

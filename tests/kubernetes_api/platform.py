@@ -337,7 +337,7 @@ def _check_immutable(before: Row, row: Row) -> None:
     if before.get("immutable"):
         paths += [("data",), ("binaryData",), ("immutable",)]
     causes = [
-        {"field": ".".join(path), "message": f"Invalid value: field is immutable"}
+        {"field": ".".join(path), "message": "Invalid value: field is immutable"}
         for path in paths
         if ownership.at(before, path) != ownership.at(row, path)
     ]
