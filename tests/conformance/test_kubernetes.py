@@ -32,9 +32,7 @@ if TYPE_CHECKING:
     from tests.kubernetes_api.server import Api
 
 __all__ = ["kubernetes_api", "kubernetes_cluster", "tool_archive"]
-GIVEN = os.environ.get("ORCH_TEST_KUBECONFIG", "")
-BALANCED = not GIVEN or os.environ.get("ORCH_TEST_LOAD_BALANCER") == "yes"
-"""Clusters that are raised for the tests have a load balancer; of others it has to be said."""
+BALANCED = os.environ.get("ORCH_TEST_LOAD_BALANCER") == "yes"
 
 
 RUNS_NOTHING = {"exec", "logs", "per-replica-volumes", "placement", "published-ports", "volumes"}
