@@ -14,11 +14,13 @@ from orch.types import Event, EventKind
 from orch_kubernetes import canary, marks, names
 from orch_kubernetes.health import (
     hash_of,
+    is_going,
     is_ready,
     is_stuck,
     pods_of,
     reasons,
     sight_of,
+    template_of,
     why_not,
 )
 
@@ -107,7 +109,7 @@ class Watch:
         if sight.failed:
             return self._failed(row, sight, sight.failed.rstrip("."), counts, why)
         self._note_progress(sight)
-        if self._is_late(row):
+        if self._is_late(row, pods):
             late = f"{_count(sight)} ready after {_deadline_of(row):g} s"
             return self._failed(row, sight, late, counts, why)
         said = f"{_count(sight)} ready: {why}" if why else f"{_count(sight)} ready"
@@ -118,11 +120,13 @@ class Watch:
         if not self.best or mark > self.best:
             self.best, self.moved = mark, time.monotonic()
 
-    def _is_late(self, row: Row) -> bool:
+    def _is_late(self, row: Row, pods: list[Row]) -> bool:
         """The controllers of some kinds know no deadline, so there is one here."""
         if row["kind"] in ("Deployment", "Job") and not self._held:
             return False
-        return time.monotonic() - self.moved > _deadline_of(row)
+        ending = any(is_going(pod) for pod in pods)
+        grace = float(template_of(row)["spec"].get("terminationGracePeriodSeconds") or 0)
+        return time.monotonic() - self.moved > _deadline_of(row) + (grace if ending else 0)
 
     def _failed(self, row: Row, sight: Sight, said: str, counts: Row, why: str) -> Event:
         share = float(marks.annotation(row, names.FAILURE_RATIO) or 0)
@@ -149,6 +153,7 @@ class Watch:
             earlier = hash_of(pod) != newest
             if earlier and is_stuck(pod) and not is_ready(pod) and uid not in self._removed:
                 self._removed.add(uid)
+                self.moved = time.monotonic()
                 path = f"{self.pods.path}/{marks.name_of(pod)}"
                 try:
                     self.cluster.client.delete(path, uid=uid)

@@ -75,7 +75,8 @@ def test_a_canary_that_is_well_is_followed_by_all(live: Trial) -> None:
 
 
 def test_an_ordered_service_gets_rid_of_its_stuck_pod(live: Trial) -> None:
-    good = live.web("good", replicas=2, ordered=True, update_config=FAILS)
+    pace = {**FAILS, "progress_deadline": "20s"}
+    good = live.web("good", replicas=2, ordered=True, update_config=pace)
     live.deployed(good)
     bad = copy.deepcopy(good)
     bad["services"]["web"] |= live.workload.unstartable()
@@ -110,6 +111,8 @@ def test_a_priority_belongs_to_one_namespace(live: Trial) -> None:
 
 
 def test_a_job_that_is_gone_after_its_time_is_not_run_again(live: Trial) -> None:
+    if not live.backend.facts.has("job_ttl"):  # type: ignore[attr-defined]
+        pytest.skip("this cluster removes no jobs by itself")
     document = {"jobs": {"prepare": live.shell("echo done", ttl="1s")}}
     live.deployed(document)
     live.eventually("the job is gone", lambda: not live.status().services)
