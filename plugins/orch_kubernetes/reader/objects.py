@@ -1,0 +1,172 @@
+"""Objects of the API while they are read: what each is called, and where it is looked up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from orch.load.item import Item
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from orch.types import FieldPath
+
+CORE = ""
+OUR_GROUPS = frozenset(
+    (
+        CORE,
+        "apps",
+        "autoscaling",
+        "batch",
+        "extensions",
+        "networking.k8s.io",
+        "policy",
+        "rbac.authorization.k8s.io",
+        "scheduling.k8s.io",
+        "storage.k8s.io",
+        "gateway.networking.k8s.io",
+        "apps.openshift.io",
+        "image.openshift.io",
+        "route.openshift.io",
+    )
+)
+"""Groups of the API whose kinds are known; the same kind in another group is another thing."""
+_LISTS = "List"
+
+
+@dataclass(frozen=True, eq=False)
+class Thing:
+    """One object: its tree, with what identifies it."""
+
+    item: Item
+    group: str
+    kind: str
+    name: str
+    namespace: str
+
+    @property
+    def title(self) -> str:
+        """How messages and ledgers call it: `Deployment/web`."""
+        return f"{self.kind}/{self.name}"
+
+    def at(self, *keys: str) -> Item | None:
+        """What stands under keys of nested mappings."""
+        return self.item.at(*keys)
+
+    def texts(self, *keys: str) -> dict[str, str]:
+        """A mapping of texts, such as labels."""
+        return texts(self.at(*keys))
+
+
+def texts(item: Item | None) -> dict[str, str]:
+    """A mapping of texts as it is, without what is null."""
+    pairs = item.items() if item is not None else ()
+    return {key: str(member.value) for key, member in pairs if member.value is not None}
+
+
+def wrap(value: Any) -> Item:
+    """A JSON-shaped value, as a cluster gives it, as a tree of items without places."""
+    if isinstance(value, dict):
+        return Item({str(key): wrap(member) for key, member in value.items()})
+    if isinstance(value, list | tuple):
+        return Item([wrap(member) for member in value])
+    return Item(value)
+
+
+def things(documents: Sequence[Item]) -> Iterator[Thing]:
+    """The objects of documents; lists of objects are opened. What is no object is passed over."""
+    for document in documents:
+        kind = _text(document, "kind")
+        if kind.endswith(_LISTS) and document.get("items") is not None:
+            yield from things(list(document.get("items") or ()))
+            for key, member in document.items():
+                if key != "items":
+                    root(member, (kind, key))
+        elif kind and _text(document, "apiVersion"):
+            yield _thing(document, kind)
+
+
+def _thing(document: Item, kind: str) -> Thing:
+    group, slash, _ = _text(document, "apiVersion").rpartition("/")
+    metadata = document.get("metadata") or Item({})
+    name = _text(metadata, "name") or _text(metadata, "generateName").rstrip("-")
+    found = Thing(document, group if slash else CORE, kind, name, _text(metadata, "namespace"))
+    root(document, (found.title,))
+    return found
+
+
+def _text(item: Item, key: str) -> str:
+    found = item.get(key)
+    return found.value if found is not None and isinstance(found.value, str) else ""
+
+
+def root(item: Item, path: FieldPath) -> None:
+    """Let the paths of a tree begin with the name of its object."""
+    item.path = path
+    if isinstance(item.value, dict):
+        for key, member in item.value.items():
+            root(member, (*path, key))
+    elif isinstance(item.value, list):
+        for index, member in enumerate(item.value):
+            root(member, (*path, index))
+
+
+@dataclass(frozen=True)
+class Objects:
+    """All objects of one reading."""
+
+    all: tuple[Thing, ...]
+    _by_name: dict[tuple[str, str, str], Thing] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, found: Sequence[Thing]) -> Objects:
+        """An object that comes a second time stands instead of the first, as when it is applied."""
+        by_name: dict[tuple[str, str, str], Thing] = {}
+        for thing in found:
+            key = (thing.kind, thing.namespace, thing.name)
+            if thing.name and key in by_name:
+                by_name[key].item.replace(thing.item.place)
+            by_name[key if thing.name else (*key[:2], str(id(thing)))] = thing
+        return cls(tuple(by_name.values()), by_name)
+
+    def find(self, kind: str, name: str, namespace: str) -> Thing | None:
+        """The object of a kind by its name, None when it is not among those that were read."""
+        return self._by_name.get((kind, namespace, name))
+
+    def of_kind(self, *kinds: str) -> Iterator[Thing]:
+        """All objects of these kinds, in the order of the kinds."""
+        for kind in kinds:
+            yield from (thing for thing in self.all if is_a(thing, kind))
+
+    @property
+    def namespaces(self) -> list[str]:
+        """Every namespace that is named."""
+        return list(dict.fromkeys(one.namespace for one in self.all if one.namespace))
+
+
+def is_a(thing: Thing, kind: str) -> bool:
+    """Whether it is of a kind of the API's own, and not of another group's of that name."""
+    return thing.kind == kind and thing.group in OUR_GROUPS
+
+
+def selects(selector: Item | None, labels: Mapping[str, str]) -> bool:
+    """Whether a selector with `matchLabels` and `matchExpressions` means what has these labels."""
+    if selector is None:
+        return False
+    wanted = texts(selector.get("matchLabels"))
+    rules = selector.get("matchExpressions") or ()
+    return is_part(wanted, labels) and all(_holds(rule, labels) for rule in rules)
+
+
+def is_part(wanted: Mapping[str, str], labels: Mapping[str, str]) -> bool:
+    """Whether all of these labels are among those."""
+    return all(labels.get(key) == value for key, value in wanted.items())
+
+
+def _holds(rule: Item, labels: Mapping[str, str]) -> bool:
+    key, operator = _text(rule, "key"), _text(rule, "operator")
+    values = [member.value for member in rule.get("values") or ()]
+    if operator in ("In", "NotIn"):
+        return (labels.get(key) in values) is (operator == "In")
+    return (key in labels) is (operator == "Exists")

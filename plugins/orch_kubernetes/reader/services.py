@@ -1,0 +1,283 @@
+"""Services: the names of parts inside the application, and their ports to the outside."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from orch.load.item import Item
+from orch.types import Consequence, Fidelity
+from orch_kubernetes.network import HEADLESS, POD_NAME
+from orch_kubernetes.reader.container import has_port_name, ports_of, standing_port
+from orch_kubernetes.reader.objects import is_part
+from orch_kubernetes.reader.part import DEFAULT, note_identity
+from orch_kubernetes.reader.probes import part_port
+from orch_kubernetes.reader.values import number_of, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from orch.types import FieldPath
+    from orch_kubernetes.reader.objects import Objects, Thing
+    from orch_kubernetes.reader.part import Around, Part
+
+_GENERATED = re.compile(r"(tcp|udp|sctp)-\d+|\d+|port-?\d*")
+_OUTSIDE = ("LoadBalancer", "NodePort")
+_DEFAULTS: Mapping[str, Sequence[Any]] = {
+    "sessionAffinity": ("None",),
+    "externalTrafficPolicy": ("Cluster", "Local"),
+    "internalTrafficPolicy": ("Cluster",),
+    "ipFamilyPolicy": ("SingleStack",),
+    "allocateLoadBalancerNodePorts": (True,),
+}
+ITS_NAME = "inside the application it answers on the container's port, and not on this one"
+SELF_CHOSEN = "the cluster would choose the port; here it is this one"
+OWN_NAME = "the port is open to the outside; inside, the service's own name is used"
+PUBLISHED = "its address is the platform's"
+
+
+class ServiceReader:
+    """Writes what the Services of an application say of its parts."""
+
+    def __init__(self, around: Around) -> None:
+        self._writer, self._parts = around.writer, around.parts
+        self._published = around.published
+        self.ports: dict[tuple[str, str, int | str], tuple[Part, int]] = {}
+        """Part and port behind a port of a Service: by its namespace and name, number or name."""
+        self.behind: dict[tuple[str, str], list[Part]] = {}
+        self._things = list(around.objects.of_kind("Service"))
+
+    def write(self) -> None:
+        """All of them: those inside first, so that they give ports their names."""
+        for thing in sorted(self._things, key=_is_outside):
+            self._one(thing)
+
+    def _one(self, thing: Thing) -> None:
+        parts = selected(thing, self._parts)
+        if not parts:
+            pod = thing.texts("spec", "selector").get(POD_NAME, "")
+            owner = next((p for p in self._parts if pod.startswith(f"{p.thing.name}-")), None)
+            if owner is not None:
+                reason = "replicas with storage or an order of their own have these names anyway"
+                self._writer.note(owner.path, thing.item, Fidelity.NATIVE, reason)
+                note_identity(self._writer, thing, owner.path)
+            return
+        self.behind[thing.namespace, thing.name] = parts
+        note_identity(self._writer, thing, parts[0].path)
+        self._writer.note(parts[0].path, thing.at("spec", "selector"))
+        for key, item in (thing.at("metadata", "labels") or Item({})).items():
+            if not item.ways and item.value in parts[0].labels.values():
+                self._writer.note((*parts[0].path, "labels", key), item)
+        self._settings(thing, parts)
+        for part in parts:
+            self._called(thing, part)
+            for port in thing.at("spec", "ports") or ():
+                self._port(thing, part, port, alone=len(parts) == 1)
+
+    def _settings(self, thing: Thing, parts: Sequence[Part]) -> None:
+        spec, part = thing.item.get("spec") or Item({}), parts[0]
+        address, kind = spec.get("clusterIP"), spec.get("type")
+        ports = spec.get("ports")
+        if address is not None and text_of(address) == HEADLESS:
+            if ports is not None and ports.value and part.name == thing.name and not part.is_job:
+                for one in parts:
+                    one.put(("deploy", "endpoint_mode"), address, "dnsrr")
+            else:
+                part.note(address, "replicas are found by its name")
+        elif address is not None:
+            part.note(address, PUBLISHED)
+        if text_of(kind) == "ClusterIP" and part.name == thing.name and not part.is_job:
+            said = part.writer.get(part.at("deploy", "endpoint_mode"))
+            part.note(kind, DEFAULT) if said else part.put(("deploy", "endpoint_mode"), kind, "vip")
+        else:
+            part.note(kind)
+        for key in ("clusterIPs", "ipFamilies", "healthCheckNodePort", "loadBalancerClass"):
+            part.note(spec.get(key), PUBLISHED)
+        for key, usual in _DEFAULTS.items():
+            item = spec.get(key)
+            if item is not None and item.value in usual:
+                part.note(item, DEFAULT)
+        early = spec.get("publishNotReadyAddresses")
+        if early is not None and (not early.value or text_of(address) == HEADLESS):
+            part.note(early, DEFAULT)
+        for leaf in spec.leaves():
+            if not leaf.ways and leaf.value in (None, {}, [], ""):
+                part.note(leaf, DEFAULT)
+
+    def _called(self, thing: Thing, part: Part) -> None:
+        """The Service's name, as a further name of a part that has another one."""
+        name = thing.at("metadata", "name")
+        if thing.name == part.name or name is None:
+            return
+        if _is_outside(thing):
+            self._writer.note(part.path, name, Fidelity.EMULATED, OWN_NAME, Consequence.NETWORK)
+            return
+        if part.writer.get(part.at("network_mode")) is not None:
+            reason = "a part in the network of its host has no further names"
+            self._writer.note(part.path, name, Fidelity.DEGRADED, reason, Consequence.NETWORK)
+            return
+        networks = self._writer.get(part.at("networks")) or {}
+        network = next(iter(networks), "default")
+        if network == "default":
+            self._writer.set(("networks", "default"), {}, name)
+        path = part.at("networks", network, "aliases")
+        if thing.name not in (self._writer.get(path) or ()):
+            self._writer.set((*path, self._writer.size(path)), thing.name, name)
+
+    # -- ports -----------------------------------------------------------------------------------
+
+    def _port(self, thing: Thing, part: Part, port: Item, *, alone: bool) -> None:
+        number = number_of(port.get("port"))
+        target = _target(part, port.get("targetPort"), number)
+        if number is None or target is None or part.is_job:
+            return
+        protocol = text_of(port.get("protocol")).lower() or "tcp"
+        here = standing_port(part, target, protocol)
+        if here is None:
+            here = part.at("ports", self._writer.size(part.at("ports")))
+            aim = port.get("targetPort")
+            self._writer.put(
+                (*here, "target"), aim if aim is not None else port.get("port"), target
+            )
+            if protocol != "tcp":
+                self._writer.set((*here, "protocol"), protocol, port)
+        for key in ("protocol", "targetPort"):
+            self._writer.note(here, port.get(key))
+        self._name(part, here, port)
+        known: tuple[int | str, ...] = (number, text_of(port.get("name")))
+        for said in known:
+            self.ports.setdefault((thing.namespace, thing.name, said), (part, target))
+        spoken = port.get("appProtocol")
+        if spoken is not None and (
+            self._writer.get((*here, "app_protocol")) in (None, spoken.value)
+        ):
+            self._writer.put((*here, "app_protocol"), spoken)
+        outside = _is_outside(thing)
+        if outside:
+            self._publish(thing, part, port, here, alone=alone)
+        moved = number != target and text_of(thing.at("spec", "clusterIP")) != HEADLESS
+        if moved and not (outside and thing.name != part.name):
+            reason = f"{ITS_NAME}: {part.name}:{target}"
+            path = (*here, "target")
+            self._writer.note(
+                path, port.get("port"), Fidelity.DEGRADED, reason, Consequence.NETWORK
+            )
+        elif not outside:
+            self._writer.note((*here, "target"), port.get("port"))
+
+    def _name(self, part: Part, here: FieldPath, port: Item) -> None:
+        name, standing = port.get("name"), self._writer.get((*here, "name"))
+        said = text_of(name)
+        fits = said and not _GENERATED.fullmatch(said) and not has_port_name(part, said)
+        if standing is None and fits:
+            self._writer.put((*here, "name"), name)
+        elif name is not None:
+            self._writer.note((*here, "name") if standing else here, name)
+
+    def _publish(
+        self, thing: Thing, part: Part, port: Item, here: FieldPath, *, alone: bool
+    ) -> None:
+        writer, chosen = self._writer, port.get("nodePort")
+        by_node = text_of(thing.at("spec", "type")) == "NodePort"
+        item = chosen if by_node and number_of(chosen) else port.get("port")
+        if item is None:
+            return
+        number = number_of(item) or 0
+        protocol = str(writer.get((*here, "protocol")) or "tcp")
+        taken = self._published.setdefault((number, protocol), part.name)
+        if taken != part.name or (not alone and writer.get((*here, "published")) is not None):
+            reason = f"{taken} is published on this port already, and both would share an address"
+            mend = "use a route, or another port"
+            writer.lose(port.get("port"), reason, mend, Consequence.NETWORK)
+            writer.note(here, chosen)
+            return
+        standing = writer.get((*here, "published"))
+        if standing is not None and standing != number:
+            here = self._again(part, here)
+        free = by_node and item is not chosen
+        outcome = Fidelity.DEGRADED if free else Fidelity.NATIVE
+        reason = SELF_CHOSEN if free else ""
+        writer.put((*here, "published"), item, outcome=outcome, reason=reason,
+            consequence=Consequence.NETWORK)  # fmt: skip
+        for key in ("port", "nodePort"):
+            writer.note((*here, "published"), port.get(key))
+
+    def _again(self, part: Part, here: FieldPath) -> FieldPath:
+        """A second way in to a port that is published already."""
+        standing = self._writer.get(here)
+        fresh = (*here[:-1], self._writer.size(here[:-1]))
+        place = part.thing.item
+        self._writer.set((*fresh, "target"), standing["target"], place)
+        if "protocol" in standing:
+            self._writer.set((*fresh, "protocol"), standing["protocol"], place)
+        return fresh
+
+
+def _is_outside(thing: Thing) -> bool:
+    return text_of(thing.at("spec", "type")) in _OUTSIDE
+
+
+def selected(thing: Thing, parts: Sequence[Part]) -> list[Part]:
+    """The parts that a Service leads to."""
+    selector = thing.texts("spec", "selector")
+    return [
+        part
+        for part in parts
+        if selector and part.thing.namespace == thing.namespace and is_part(selector, part.labels)
+    ]
+
+
+def _target(part: Part, aim: Item | None, number: int | None) -> int | None:
+    """The container's port that is meant."""
+    if aim is None or aim.value in ("", 0):
+        return number
+    if isinstance(aim.value, str):
+        return int(aim.value) if aim.value.isdigit() else part_port(part, aim.value)
+    return number_of(aim)
+
+
+def lead_to(part: Part, port: int) -> int | None:
+    """A port that a route may lead to, None when the part has no such port."""
+    known = [said["target"] for _, said in ports_of(part)]
+    return port if port in known else None
+
+
+# -- names -------------------------------------------------------------------------------------
+
+
+def names_of(
+    things: Sequence[Thing], objects: Objects, labels: Mapping[str, Mapping[str, str]]
+) -> dict[str, str]:
+    """What each workload is called in the spec, by the title it has among its namespace's.
+
+    Others find it by the name of its Service, so that one counts; where several Services lead to
+    it, or one leads to several, its own name does.
+    """
+    own = {(thing.namespace, thing.name) for thing in things}
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for thing in things:
+        leading = [
+            service.name
+            for service in objects.of_kind("Service")
+            if service.namespace == thing.namespace
+            and (selector := service.texts("spec", "selector"))
+            and is_part(selector, labels[key_of(thing)])
+            and sum(
+                other.namespace == thing.namespace and is_part(selector, labels[key_of(other)])
+                for other in things
+            )
+            == 1
+        ]
+        wishes = [thing.name, f"{thing.namespace}-{thing.name}", thing.title.replace("/", "-")]
+        if thing.name not in leading and leading and (thing.namespace, leading[0]) not in own:
+            wishes.insert(0, leading[0])
+        name = next(wish for wish in [*wishes, key_of(thing)] if wish not in taken)
+        taken.add(name)
+        found[key_of(thing)] = name
+    return found
+
+
+def key_of(thing: Thing) -> str:
+    """What tells an object from all others."""
+    return f"{thing.kind}.{thing.namespace}.{thing.name}"
