@@ -151,10 +151,17 @@ def faults(thing: Thing) -> Iterator[Diagnostic]:
         mend = "add metadata: {name: …}"
         place = thing.item.place
         yield Diagnostic(f"this {thing.kind} has no name", (thing.kind,), place, mend)
-    if thing.kind == "PriorityClass":
-        return
     for key, member in thing.item.items():
         yield from _walk(key, member, "")
+
+
+def emptiness(thing: Thing, pod: Item | None) -> Iterator[Diagnostic]:
+    """A workload that runs nothing is a piece of one, meant to be laid over another."""
+    containers = pod.get("containers") if pod is not None else None
+    if containers is None or not containers.value:
+        fault = f"this {thing.kind} has no containers"
+        mend = "give the whole object; a patch is applied with: kubectl kustomize"
+        yield Diagnostic(fault, (thing.title,), thing.item.place, mend)
 
 
 def _walk(key: str, item: Item, above: str) -> Iterator[Diagnostic]:

@@ -88,7 +88,11 @@ class Claims:
     # -- the section -----------------------------------------------------------------------------
 
     def write(self) -> None:
-        """The volumes, once all mounts are known."""
+        """The volumes, once all mounts are known; what nobody mounts holds files, too."""
+        for thing in self._objects.of_kind("PersistentVolumeClaim"):
+            name = thing.at("metadata", "name")
+            if name is not None:
+                self.of_name(thing.name, thing.namespace, name)
         for claim in self._claims.values():
             self._write(claim)
 
@@ -136,9 +140,10 @@ class Claims:
         if number is not None:
             writer.put((*path, "size"), storage, size(number))
         writer.put((*path, "driver"), spec.get("storageClassName"))
-        old = item.at("metadata", "annotations", "volume.beta.kubernetes.io/storage-class")
-        if spec.get("storageClassName") is None:
-            writer.put((*path, "driver"), old)
+        for key in ("volume.beta.kubernetes.io/storage-class", "orch/driver"):
+            older = item.at("metadata", "annotations", key)
+            if older is not None and (spec.get("storageClassName") is None or key[:4] == "orch"):
+                writer.put((*path, "driver"), older)
         if claim.thing is None:
             for key in ("apiVersion", "kind"):
                 writer.note(path, item.get(key))

@@ -8,6 +8,7 @@ from orch.types import Consequence, Fidelity
 from orch_kubernetes.container import PULL
 from orch_kubernetes.reader.env import Environment
 from orch_kubernetes.reader.images import resolved_image
+from orch_kubernetes.reader.part import DEFAULT
 from orch_kubernetes.reader.probes import write_probes
 from orch_kubernetes.reader.resources import write_resources
 from orch_kubernetes.reader.security import SecurityReader
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from orch_kubernetes.reader.part import Part
 
 _POLICIES = {policy: ours for ours, policy in PULL.items()}
-EMPTY = "it is empty, as if it were not there"
 SECOND_NAME = "another port of the pod has that name"
 ENDS = "a job has no address"
 
@@ -59,7 +59,7 @@ def _image(part: Part, path: FieldPath, container: Item) -> None:
     if text_of(policy) in _POLICIES:
         writer.put((*path, "pull_policy"), policy, _POLICIES[text_of(policy)])
     elif not policy.value:
-        writer.lose(policy, EMPTY, "", Consequence.COSMETIC)
+        writer.note(path, policy, Fidelity.NATIVE, DEFAULT)
 
 
 def write_reachable(part: Part, path: FieldPath, container: Item) -> None:

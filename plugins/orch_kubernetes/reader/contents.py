@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch.load.item import Item
 from orch.types import Consequence, Fidelity
+from orch_kubernetes.names import object_name
 from orch_kubernetes.reader.part import is_ours, note_identity, put_labels
 from orch_kubernetes.reader.values import spec_name, text_of
 
@@ -25,6 +26,7 @@ PROVIDER = "manifest"
 REFERRED = "the value stays in the manifest, and is read from there when it is sent"
 NOT_KEPT = "a value that came by standard input is kept nowhere"
 ON_CLUSTER = "the Secret of the cluster is used as it is"
+LOGINS = (".dockerconfigjson", ".dockercfg")
 NO_KEY = "the Secret that was read has no such key"
 
 
@@ -123,7 +125,8 @@ class Secrets:
         if known is not None:
             return known
         thing = self.find(name, namespace)
-        wishes = [key] if thing is not None and is_ours(thing) else []
+        own = thing is not None and is_ours(thing) and thing.name.startswith(object_name(key))
+        wishes = [key] if own else [name] if key in LOGINS else []
         called = self._names.give((namespace, name, key), [*wishes, f"{name}.{key}"])
         path: FieldPath = ("secrets", called)
         leaf = None

@@ -38,6 +38,12 @@ def filled(text: str, known: Mapping[str, str]) -> tuple[str, bool]:
     return _REFERENCE.sub(one, text), missing
 
 
+def _keys(source: Item) -> tuple[str, ...]:
+    """Where the reason of a source's loss is found."""
+    leaf = next((leaf for leaf in source.leaves() if not leaf.ways), source.leaves()[0])
+    return tuple(str(key) for key in leaf.path)
+
+
 class Environment:
     """Writes the variables of one container; `known` holds those whose text is known."""
 
@@ -75,6 +81,8 @@ class Environment:
             self.known[name] = text
         if self._part.writer.has(path):
             self._part.writer.note(path, variable.get("name"))
+        elif source is not None:
+            self._part.writer.lose_as(variable.get("name"), *_keys(source))
 
     def _from(self, path: FieldPath, name: str, source: Item) -> None:
         writer, around = self._part.writer, self._part.around

@@ -62,9 +62,15 @@ _KINDS: Mapping[str, Loss] = FrozenDict(
             _C.NETWORK,
             "give the address as a variable, or in extra_hosts",
         ),
+        "Service": Loss(
+            "it selects no pod that was read", _C.NETWORK, "read the file of its workload too"
+        ),
+        **dict.fromkeys(
+            ("Ingress", "HTTPRoute", "Route"),
+            Loss("the Service behind it was not read", _C.NETWORK, "read its file too"),
+        ),
         "ConfigMap": Loss("nothing that was read uses it", _C.COSMETIC, "remove it"),
         "Secret": Loss("nothing that was read uses it", _C.COSMETIC, "remove it"),
-        "PersistentVolumeClaim": Loss("no pod that was read mounts it", _C.COSMETIC, "remove it"),
         "PriorityClass": Loss("nothing that was read uses it", _C.COSMETIC, "remove it"),
         "ImageStream": Loss("an image is named where it is used", _C.COSMETIC),
         "BuildConfig": Loss(
@@ -121,6 +127,10 @@ _KEYS: Mapping[str, Loss] = FrozenDict(
         "downwardAPI": _RUNTIME,
         "serviceAccountToken": Loss(
             "pods have no token for the cluster's API", _C.AVAILABILITY, "see overrides.kubernetes"
+        ),
+        **dict.fromkeys(
+            ("configMap", "secret"),
+            Loss("its object was not read", _C.AVAILABILITY, "read the file of it too"),
         ),
         "configMapKeyRef": Loss(
             "its ConfigMap was not read", _C.AVAILABILITY, "read the file of it too"
@@ -199,9 +209,9 @@ def loss_of(path: FieldPath) -> Loss:
         found = _KINDS_KEYS.get((kind, key)) or _KEYS.get(key)
         if key == "image" and _IMAGE_SOURCES.intersection(keys):
             continue
-        if found is not None and not (key == "labels" and kind in _KINDS):
+        if found is not None:
             return found
-    return _KINDS.get(kind, _UNKNOWN)
+    return _UNKNOWN if keys and kind == "Service" else _KINDS.get(kind, _UNKNOWN)
 
 
 def _fields(keys: list[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from orch.types import Consequence, Fidelity
 from orch_kubernetes.reader.claims import OUTLIVES
@@ -21,11 +21,25 @@ IN_MEMORY = "a scratch folder of one container is kept in memory"
 FILE_BY_FILE = "each file is mounted by itself, and a change of it is a deploy"
 NO_KEYS = "its object was not read, so its files are not known"
 NAME_THEM = "read its file too, or list the keys as items"
+OPTIONAL = "it is optional, and was not read"
 TWICE = "another mount of the container is there"
 _PROPAGATION = {theirs: ours for ours, theirs in PROPAGATION.items()}
 _CHECKED = ("", "Directory", "File", "Socket", "CharDevice", "BlockDevice")
+SHM = "/dev/shm"  # noqa: S108  (a path in a container)
+_RUN = "/run/secrets/"
 _MODE = 0o644
 _FILES = ("configMap", "secret", "projected", "downwardAPI")
+
+
+class _File(NamedTuple):
+    """A file of a volume: the object and key that hold it, and its path in the folder."""
+
+    kind: str
+    name: str
+    key: str
+    inside: str
+    item: Item
+    mode: Item | None
 
 
 class MountReader:
@@ -86,6 +100,10 @@ class MountReader:
             self._scratch(path, mount, volume, empty)
         elif any(volume.get(kind) is not None for kind in _FILES):
             self._files(path, mount, volume)
+        if not any(leaf.ways for leaf in mount.leaves()):
+            kind = next((item for key, item in volume.items() if key != "name"), volume)
+            for item in (mount, volume.get("name")):
+                self._writer.lose_as(item, *(str(key) for key in kind.path))
 
     # -- folders ---------------------------------------------------------------------------------
 
@@ -159,12 +177,19 @@ class MountReader:
                     where, item, Fidelity.DEGRADED, OUTLIVES, Consequence.AVAILABILITY
                 )
             return
+        whole = quantity(bound.value) if bound is not None else None
+        in_memory = text_of(medium) == "Memory"
+        if whole and in_memory and text_of(mount.get("mountPath")) == SHM:
+            self._writer.put((*path, "shm_size"), bound, size(whole))
+            for item in (mount, medium, volume.get("name")):
+                self._writer.note((*path, "shm_size"), item)
+            return
         here = self._place(path, mount, "tmpfs")
         if here is None:
             return
-        if bound is not None and (number := quantity(bound.value)) is not None:
-            self._writer.put((*here, "tmpfs", "size"), bound, size(number))
-        if text_of(medium) == "Memory":
+        if whole is not None:
+            self._writer.put((*here, "tmpfs", "size"), bound, size(whole))
+        if in_memory:
             self._writer.note(here, medium)
             return
         for item in (volume.get("name"), empty if not empty.value else medium):
@@ -173,55 +198,50 @@ class MountReader:
     # -- files -----------------------------------------------------------------------------------
 
     def _files(self, path: FieldPath, mount: Item, volume: Item) -> None:
-        files = list(self._sources(volume))
         sub, target = mount.get("subPath"), text_of(mount.get("mountPath"))
         target = target if target.startswith("/") else f"/{target}"
         found = False
-        for kind, name, key, inside, item in files:
-            if sub is not None and inside != text_of(sub).strip("/"):
+        for file in self._sources(volume):
+            if sub is not None and file.inside != text_of(sub).strip("/"):
                 continue
-            where = target if sub is not None else f"{target.rstrip('/')}/{inside}"
-            found |= self._file(path, kind, name, key, where, item, mount)
+            where = target if sub is not None else f"{target.rstrip('/')}/{file.inside}"
+            found |= self._file(path, file, where, mount)
         if found:
             reason = "" if sub is not None else FILE_BY_FILE
             outcome = Fidelity.NATIVE if sub is not None else Fidelity.EMULATED
             self._writer.note(path, mount, outcome, reason, Consequence.COSMETIC)
 
-    def _sources(self, volume: Item) -> Iterator[tuple[str, str, str, str, Item]]:
-        """Kind, object, key, path in the folder and item of each file of a volume."""
+    def _sources(self, volume: Item) -> Iterator[_File]:
+        """The files of a volume."""
         projected = volume.get("projected")
-        if projected is not None:
-            mode = projected.get("defaultMode")
-            for source in projected.get("sources") or ():
-                for kind in ("configMap", "secret"):
-                    inner = source.get(kind)
-                    if inner is not None:
-                        yield from self._keys(kind, inner, inner.get("name"))
-            self._writer.note(self._part.path, mode)
+        if projected is None:
+            yield from self._keys(volume, None)
             return
-        config, secret = volume.get("configMap"), volume.get("secret")
-        if config is not None:
-            yield from self._keys("configMap", config, config.get("name"))
-        elif secret is not None:
-            yield from self._keys("secret", secret, secret.get("secretName"))
+        for source in projected.get("sources") or ():
+            yield from self._keys(source, projected.get("defaultMode"))
 
-    def _keys(
-        self, kind: str, source: Item, named: Item | None
-    ) -> Iterator[tuple[str, str, str, str, Item]]:
-        name, items = text_of(named), source.get("items")
+    def _keys(self, source: Item, mode: Item | None) -> Iterator[_File]:
+        kind = next((kind for kind in ("configMap", "secret") if source.get(kind)), "")
+        inner = source.get(kind)
+        if inner is None:
+            return
+        named = inner.get("name") or inner.get("secretName")
+        mode = inner.get("defaultMode") or mode
+        name, items = text_of(named), inner.get("items")
         for item in items or ():
             key, inside = text_of(item.get("key")), text_of(item.get("path"))
-            yield kind, name, key, inside, item
+            yield _File(kind, name, key, inside, item, item.get("mode") or mode)
+            self._writer.note(self._part.path, named)
+            self._writer.note(self._part.path, mode)
         if items is not None:
             return
         known = self._known(kind, name)
         for key in known:
-            yield kind, name, key, key, source
-        if not known:
-            told = (
-                "it is optional, and was not read" if is_true(source.get("optional")) else NO_KEYS
-            )
-            self._writer.lose(source, told, NAME_THEM, Consequence.AVAILABILITY)
+            yield _File(kind, name, key, key, inner, mode)
+            self._writer.note(self._part.path, mode)
+        if not known and not any(leaf.ways for leaf in inner.leaves()):
+            told = NO_KEYS if not is_true(inner.get("optional")) else OPTIONAL
+            self._writer.lose(inner, told, NAME_THEM, Consequence.AVAILABILITY)
 
     def _known(self, kind: str, name: str) -> list[str]:
         around = self._part.around
@@ -229,29 +249,23 @@ class MountReader:
             return around.secrets.keys(name, self._space)
         return [key for key, _ in around.configs.members(name, self._space)]
 
-    def _file(
-        self, path: FieldPath, kind: str, name: str, key: str, target: str, item: Item, mount: Item
-    ) -> bool:
+    def _file(self, path: FieldPath, file: _File, target: str, mount: Item) -> bool:
         around, taken = self._part.around, self._taken.setdefault(path, set())
-        section = "secrets" if kind == "secret" else "configs"
-        if kind == "secret":
-            called: str | None = around.secrets.use(name, key, self._space, item)
+        section, item = "configs", file.item
+        if file.kind == "secret":
+            section, target = "secrets", target.removeprefix(_RUN)
+            called: str | None = around.secrets.use(file.name, file.key, self._space, item)
         else:
-            called = around.configs.use(name, key, self._space, item)
-        if called is None:
-            reason = f"{name} has no key {key}"
-            self._writer.lose(item, reason, "name one that it has", Consequence.AVAILABILITY)
-            return False
-        if target in taken:
-            self._writer.lose(item, TWICE, "remove one", Consequence.DATA)
+            called = around.configs.use(file.name, file.key, self._space, item)
+        if called is None or target in taken:
+            reason = TWICE if called else f"{file.name} has no key {file.key}"
+            self._writer.lose(item, reason, "name another one", Consequence.AVAILABILITY)
             return False
         taken.add(target)
         here = (*path, section, self._writer.size((*path, section)))
         self._writer.set((*here, "source"), called, item)
         self._writer.set((*here, "target"), target, mount)
-        mode = number_of(item.get("mode"))
-        default = number_of(item.get("defaultMode"))
-        said = mode if mode is not None else default
-        self._writer.set((*here, "mode"), f"{_MODE if said is None else said:04o}", item)
+        mode = number_of(file.mode)
+        self._writer.set((*here, "mode"), f"{_MODE if mode is None else mode:04o}", item)
         self._writer.note(here, item)
         return True

@@ -150,6 +150,11 @@ def is_a(thing: Thing, kind: str) -> bool:
     return thing.kind == kind and thing.group in OUR_GROUPS
 
 
+def is_standard(thing: Thing) -> bool:
+    """Whether its group belongs to Kubernetes or OpenShift, and to no addition."""
+    return thing.group in OUR_GROUPS or thing.group.endswith((".k8s.io", ".openshift.io"))
+
+
 def selects(selector: Item | None, labels: Mapping[str, str]) -> bool:
     """Whether a selector with `matchLabels` and `matchExpressions` means what has these labels."""
     if selector is None:

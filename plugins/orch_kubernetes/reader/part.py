@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from orch.load.item import Item
 from orch.types import Consequence, Fidelity
 from orch_kubernetes import names
+from orch_kubernetes.flavours import FLAVOURS
 from orch_kubernetes.reader.objects import texts
 from orch_kubernetes.reader.values import is_true, number_of
 
@@ -151,6 +152,13 @@ _TOOLS = (
     "control-plane.alpha.kubernetes.io/",
     "deprecated.daemonset.template.generation",
 )
+_FLAVOURED = frozenset(
+    pair
+    for flavour in FLAVOURS.values()
+    for said in (flavour.load_balancer_annotations, flavour.ingress_annotations)
+    for pair in said.items()
+)
+"""What a flavour's load balancers and proxies are told by orch, too."""
 OWN_LABELS = frozenset((names.APP, names.SERVICE, names.PART_OF, names.MANAGED_BY, names.NAME))
 _HASHES = frozenset(
     ("pod-template-hash", "controller-revision-hash", "pod-template-generation", "controller-uid")
@@ -180,9 +188,13 @@ def note_identity(writer: Writer, thing: Thing, path: FieldPath) -> None:
     for key, item in (metadata.get("annotations") or Item({})).items():
         if key.startswith(_TOOLS):
             writer.note(path, item, Fidelity.NATIVE, TOOL)
+        elif (key, item.value) in _FLAVOURED:
+            writer.note(path, item, Fidelity.NATIVE, OWN)
     for key, item in (metadata.get("labels") or Item({})).items():
-        if key in _HASHES or (is_ours(thing) and key in OWN_LABELS):
-            writer.note(path, item, Fidelity.NATIVE, OWN if key in OWN_LABELS else SEEN)
+        if is_tools(key):
+            writer.note(path, item, Fidelity.NATIVE, SEEN if key in _HASHES else TOOL)
+        elif is_ours(thing) and key in OWN_LABELS:
+            writer.note(path, item, Fidelity.NATIVE, OWN)
 
 
 def put_labels(writer: Writer, thing: Thing, path: FieldPath) -> None:
@@ -190,6 +202,11 @@ def put_labels(writer: Writer, thing: Thing, path: FieldPath) -> None:
     for key, item in (thing.at("metadata", "labels") or Item({})).items():
         if not item.ways:
             writer.put((*path, key), item, "" if item.value is None else item.value)
+
+
+def is_tools(key: str) -> bool:
+    """Whether a label is a tool's or the cluster's own, and none of the application."""
+    return key in _HASHES or key.startswith("helm.sh/") or key == names.MANAGED_BY
 
 
 def is_owned(thing: Thing) -> bool:

@@ -10,7 +10,7 @@ from orch_kubernetes import names
 from orch_kubernetes.reader.container import write_container, write_reachable
 from orch_kubernetes.reader.images import account_triggers
 from orch_kubernetes.reader.mounts import MountReader
-from orch_kubernetes.reader.part import DEFAULT, OWN, OWN_LABELS, SEEN, is_ours
+from orch_kubernetes.reader.part import DEFAULT, OWN, OWN_LABELS, SEEN, is_ours, is_tools
 from orch_kubernetes.reader.placement import PlacementReader
 from orch_kubernetes.reader.probes import write_hooks
 from orch_kubernetes.reader.security import write_pod_security
@@ -104,7 +104,7 @@ def _metadata(part: Part) -> None:
         return
     ours = is_ours(part.thing)
     for key, item in (metadata.get("labels") or Item({})).items():
-        if ours and key in OWN_LABELS:
+        if is_tools(key) or (ours and key in OWN_LABELS):
             part.note(item, OWN)
         elif not item.ways:
             part.put(("labels", key), item, "" if item.value is None else item.value)
@@ -197,10 +197,20 @@ def _rest(part: Part) -> None:
 
 
 def _account(part: Part) -> None:
-    """The account of an application of ours is named by the application alone."""
-    item, older = part.pod.get("serviceAccountName"), part.pod.get("serviceAccount")
-    if item is not None and older is not None and item.value == older.value:
-        part.note(older, "it says the same as serviceAccountName")
+    """An account to which no rights are bound is as good as the one that orch makes."""
+    named = part.pod.get("serviceAccountName") or part.pod.get("serviceAccount")
+    name, objects = text_of(named), part.around.objects
+    known = objects.find("ServiceAccount", name, part.thing.namespace) is not None
+    bound = any(
+        text_of(subject.get("name")) == name
+        for binding in objects.of_kind("RoleBinding", "ClusterRoleBinding")
+        for subject in binding.at("subjects") or ()
+    )
+    for key in ("serviceAccountName", "serviceAccount"):
+        item = part.pod.get(key)
+        if known and not bound and item is not None and not item.ways:
+            reason = "no rights are bound to it"
+            part.writer.note(part.path, item, Fidelity.EMULATED, reason, Consequence.COSMETIC)
 
 
 def _empty(part: Part, item: Item) -> None:

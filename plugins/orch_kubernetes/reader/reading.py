@@ -9,13 +9,20 @@ from orch.errors import InvalidSpec
 from orch.load.account import Writer, make_ledger
 from orch.load.item import Item
 from orch.types import Consequence, Diagnostic, Fidelity, LedgerEntry, Place
-from orch_kubernetes.reader.check import faults
+from orch_kubernetes.reader.check import emptiness, faults
 from orch_kubernetes.reader.claims import Claims
 from orch_kubernetes.reader.contents import Configs, Secrets
 from orch_kubernetes.reader.images import account_streams
 from orch_kubernetes.reader.losses import CUSTOM, loss_of
-from orch_kubernetes.reader.objects import OUR_GROUPS, Objects, texts, things, wrap
-from orch_kubernetes.reader.part import Around, Part, is_owned, write_overrides
+from orch_kubernetes.reader.objects import Objects, is_part, is_standard, texts, things, wrap
+from orch_kubernetes.reader.part import (
+    OWN_LABELS,
+    Around,
+    Part,
+    is_owned,
+    is_tools,
+    write_overrides,
+)
 from orch_kubernetes.reader.pod import write_pod
 from orch_kubernetes.reader.policies import PolicyReader
 from orch_kubernetes.reader.registries import write_registries
@@ -35,6 +42,8 @@ from orch_kubernetes.reader.workload import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from orch.load.account import LossOf
+    from orch_kubernetes.reader.objects import Thing
 
 _CHECKED = (
     *WORKLOADS,
@@ -84,17 +93,55 @@ def read_objects(
         Claims(writer, objects),
     )
     around.parts.extend(_parts(around))
+    _common_labels(around)
     _write(around)
     for thing in objects.all:
-        for key in ("apiVersion", "kind"):
-            writer.note(("name",), thing.item.get(key))
         if is_workload(thing) and is_owned(thing):
             writer.note(("name",), thing.item, Fidelity.NATIVE, MADE)
     for document in documents:
         _note_list(writer, document)
-    leaves = [leaf for document in documents for leaf in document.leaves()]
-    ledger = make_ledger(leaves, _loss_of(objects), tuple(_defaults(around)))
-    return Reading(writer.document, ledger, writer.places)
+    lost = [thing for thing in found if _is_lost(thing)]
+    inside = {id(leaf) for thing in lost for leaf in thing.item.leaves() if not leaf.ways}
+    leaves = [x for document in documents for x in document.leaves() if id(x) not in inside]
+    further = (*_objects_lost(lost, _loss_of(objects)), *_defaults(around))
+    return Reading(writer.document, make_ledger(leaves, _loss_of(objects), further), writer.places)
+
+
+def _is_lost(thing: Thing) -> bool:
+    """Whether no part of an object was carried over: one row tells it, in place of all leaves."""
+    labels = ("metadata", "labels")
+    leaves = [leaf for leaf in thing.item.leaves() if leaf.path[1:3] != labels]
+    return not any(leaf.ways or leaf.replaced_by for leaf in leaves)
+
+
+def _objects_lost(lost: Sequence[Thing], loss_of: LossOf) -> Iterator[LedgerEntry]:
+    for thing in lost:
+        loss = loss_of((thing.title,))
+        consequence = loss.consequence or Consequence.AVAILABILITY
+        yield LedgerEntry(
+            (thing.title,),
+            Fidelity.LOST,
+            consequence,
+            reason=loss.reason,
+            mend=loss.mend,
+            place=thing.item.place,
+        )
+
+
+def _common_labels(around: Around) -> None:
+    """Labels that every object has are the application's."""
+    tagged = [thing for thing in around.objects.all if is_standard(thing)]
+    if len(tagged) == 1:
+        return
+    every = [set(thing.texts("metadata", "labels").items()) for thing in tagged]
+    for key, value in sorted(set.intersection(*every)):
+        if is_tools(key) or key in OWN_LABELS:
+            continue
+        around.writer.document.setdefault("labels", {})[key] = value
+        for thing in tagged:
+            item = thing.at("metadata", "labels", key)
+            if item is not None and not item.ways:
+                around.writer.note(("labels", key), item)
 
 
 def _note_list(writer: Writer, document: Item) -> None:
@@ -111,6 +158,8 @@ def _note_list(writer: Writer, document: Item) -> None:
 def _refuse(objects: Objects) -> None:
     known = [thing for kind in _CHECKED for thing in objects.of_kind(kind)]
     found = [fault for thing in known for fault in faults(thing)]
+    for thing in objects.of_kind(*WORKLOADS):
+        found += emptiness(thing, template_of(thing)[0].get("spec"))
     if not found and not any(is_workload(thing) for thing in objects.all):
         first = objects.all[0] if objects.all else None
         kinds = ", ".join(sorted({thing.kind for thing in objects.all})) or "no object"
@@ -121,9 +170,9 @@ def _refuse(objects: Objects) -> None:
         raise InvalidSpec(sorted(found, key=lambda fault: fault.place))
 
 
-def _loss_of(objects: Objects) -> Any:
+def _loss_of(objects: Objects) -> LossOf:
     """The losses by kind; what belongs to no group that is known is lost as a whole."""
-    custom = {thing.title for thing in objects.all if thing.group not in OUR_GROUPS}
+    custom = {thing.title for thing in objects.all if not is_standard(thing)}
     return lambda path: CUSTOM if path and path[0] in custom else loss_of(path)
 
 
@@ -145,15 +194,18 @@ def _parts(around: Around) -> Iterator[Part]:
     templates = {key_of(thing): template_of(thing) for thing in chosen}
     labels = {key: texts(item.at("metadata", "labels")) for key, (item, _) in templates.items()}
     names = names_of(chosen, around.objects, labels)
+    selectors = [s.texts("spec", "selector") for s in around.objects.of_kind("Service")]
     for thing in chosen:
         template, path = templates[key_of(thing)]
-        name = spec_name(names[key_of(thing)])
-        yield Part(around, thing, name, section_of(thing), template, path)
+        serves = any(one and is_part(one, labels[key_of(thing)]) for one in selectors)
+        section = section_of(thing, serves=serves)
+        yield Part(around, thing, names[key_of(thing)], section, template, path)
 
 
 def _write(around: Around) -> None:
     """Part by part, then what binds them, and last what rests on all of it."""
     for part in around.parts:
+        around.writer.set(part.path, {}, part.thing.item)
         write_pod(part)
         write_workload(part)
     policies = PolicyReader(around)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch.spec.image import Image
 from orch.types import Consequence, Fidelity
-from orch_kubernetes.reader.contents import decoded
+from orch_kubernetes.reader.contents import LOGINS, decoded
 from orch_kubernetes.reader.part import OWN, is_ours, note_identity
 from orch_kubernetes.reader.values import text_of
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from orch_kubernetes.reader.part import Around, Part
 
 HELD = "the user's name is in the Secret, which was not read"
-KEYS = (".dockerconfigjson", ".dockercfg")
 HUB = "docker.io"
 
 
@@ -50,8 +49,8 @@ def _pull_secrets(part: Part) -> Iterator[Item]:
 
 
 def _outside(around: Around, part: Part, named: Item, name: str) -> None:
-    """Its Secret is taken as it is there, for the registries of the part's images."""
-    called = around.secrets.use(name, KEYS[0], part.thing.namespace, named)
+    """Its Secret is taken as it is there, for the registries of the part's own images."""
+    called = around.secrets.use(name, LOGINS[0], part.thing.namespace, named)
     for host in _hosts(part):
         path = ("registries", host)
         if around.writer.get(path) is None:
@@ -71,12 +70,13 @@ def _hosts(part: Part) -> list[str]:
                 image = Image.parse(text_of(container.get("image")))
             except ValueError:
                 continue
-            found[image.registry or HUB] = None
-    return list(found)
+            found[image.registry] = None
+    private = [host for host in found if host != HUB]
+    return private or list(found)
 
 
 def _login(around: Around, thing: Thing, named: Item) -> None:
-    key = next((k for k in KEYS if thing.at("data", k) or thing.at("stringData", k)), KEYS[0])
+    key = next((k for k in LOGINS if thing.at("data", k) or thing.at("stringData", k)), LOGINS[0])
     leaf = thing.at("data", key) or thing.at("stringData", key)
     for host, login in _logins(leaf).items():
         path = ("registries", host)

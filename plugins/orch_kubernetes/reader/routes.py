@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch.load.item import Item
 from orch.types import Consequence, Fidelity
+from orch_kubernetes.flavours import FLAVOURS
 from orch_kubernetes.reader.part import is_ours, note_identity
 from orch_kubernetes.reader.services import lead_to
 from orch_kubernetes.reader.values import number_of, text_of
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from orch_kubernetes.reader.services import ServiceReader
 
 PREFIX = "a route's path is the beginning of what is asked for"
-NOT_READ = "the Service behind it was not read"
-ELSEWHERE = "read its file too"
 SAME = "another route has the same host and path"
 ISSUERS = (
     "cert-manager.io/cluster-issuer",
@@ -28,6 +27,7 @@ ISSUERS = (
 )
 ISSUER_KIND = "cert-manager.io/issuer-kind"
 ACME = "an ACME authority is asked"
+CERTIFICATES = frozenset(flavour.certificate_annotation for flavour in FLAVOURS.values())
 HEADERS = "requests are told apart by host and path alone"
 UNSAFE = "what comes unencrypted is treated as the platform does"
 
@@ -60,7 +60,6 @@ class RouteReader:
         name, at = service
         found = self._behind(thing, name, port)
         if found is None:
-            self._writer.lose(at, NOT_READ, ELSEWHERE, Consequence.NETWORK)
             return None
         part, number = found
         here: FieldPath = ("routes", self._writer.size(("routes",)))
@@ -120,6 +119,10 @@ class RouteReader:
                 self._writer.note((*made[-1][1], "host"), host)
         for tls in spec.get("tls") or ():
             self._ingress_tls(thing, tls, made)
+        for key, item in (thing.at("metadata", "annotations") or Item({})).items():
+            for _, here in made if key in CERTIFICATES else ():
+                if self._writer.get((*here, "tls")) is None:
+                    self._writer.put((*here, "tls", "certificate"), item)
         if made and is_ours(thing):
             self._writer.note(made[0][1], spec.get("ingressClassName"))
 
@@ -163,18 +166,18 @@ class RouteReader:
 
     def _certificate(self, thing: Thing, named: Item | None, here: FieldPath, space: str) -> None:
         """Which certificate encrypts a route: from an authority, a Secret, or the platform."""
-        issuer = self._issuer(thing)
-        if issuer is not None:
+        issuer, held = self._issuer(thing), self._secrets.find(text_of(named), space)
+        if held is not None and not _is_issued(held):
+            for field, key in (("cert", "tls.crt"), ("key", "tls.key")):
+                called = self._secrets.use(held.name, key, space, named or held.item)
+                self._writer.set((*here, "tls", field, "secret"), called, named or held.item)
+            self._writer.note((*here, "tls"), named)
+        elif issuer is not None:
             how: dict[str, Any] = {"outcome": Fidelity.EMULATED, "reason": ACME}
             self._writer.put((*here, "tls", "acme"), issuer, value=True, **how)
             kind = thing.at("metadata", "annotations", ISSUER_KIND)
             self._writer.note((*here, "tls", "acme"), kind)
             self._writer.note((*here, "tls", "acme"), named)
-        elif named is not None and (held := self._secrets.find(text_of(named), space)) is not None:
-            for field, key in (("cert", "tls.crt"), ("key", "tls.key")):
-                called = self._secrets.use(held.name, key, space, named)
-                self._writer.set((*here, "tls", field, "secret"), called, named)
-            self._writer.note((*here, "tls"), named)
         elif named is not None:
             self._writer.put((*here, "tls", "certificate"), named)
 
@@ -329,3 +332,10 @@ class RouteReader:
         kept = text_of(policy) in ("Redirect", "")
         outcome = Fidelity.NATIVE if kept else Fidelity.DEGRADED
         self._writer.note((*here, "tls"), policy, outcome, "" if kept else UNSAFE)
+
+
+def _is_issued(secret: Thing) -> bool:
+    """Whether cert-manager wrote it, and will again."""
+    return any(
+        key.startswith("cert-manager.io/") for key in secret.texts("metadata", "annotations")
+    )

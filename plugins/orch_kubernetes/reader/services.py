@@ -12,7 +12,7 @@ from orch_kubernetes.reader.container import has_port_name, ports_of, standing_p
 from orch_kubernetes.reader.objects import is_part
 from orch_kubernetes.reader.part import DEFAULT, note_identity
 from orch_kubernetes.reader.probes import part_port
-from orch_kubernetes.reader.values import number_of, text_of
+from orch_kubernetes.reader.values import number_of, spec_name, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,6 +33,8 @@ _DEFAULTS: Mapping[str, Sequence[Any]] = {
 ITS_NAME = "inside the application it answers on the container's port, and not on this one"
 SELF_CHOSEN = "the cluster would choose the port; here it is this one"
 OWN_NAME = "the port is open to the outside; inside, the service's own name is used"
+PRIVATE = "it keeps the port inside a private network, and a published one is open to all"
+GUARD = "remove `published`, or guard the port with a firewall"
 PUBLISHED = "its address is the platform's"
 
 
@@ -76,21 +78,10 @@ class ServiceReader:
 
     def _settings(self, thing: Thing, parts: Sequence[Part]) -> None:
         spec, part = thing.item.get("spec") or Item({}), parts[0]
-        address, kind = spec.get("clusterIP"), spec.get("type")
-        ports = spec.get("ports")
-        if address is not None and text_of(address) == HEADLESS:
-            if ports is not None and ports.value and part.name == thing.name and not part.is_job:
-                for one in parts:
-                    one.put(("deploy", "endpoint_mode"), address, "dnsrr")
-            else:
-                part.note(address, "replicas are found by its name")
-        elif address is not None:
-            part.note(address, PUBLISHED)
-        if text_of(kind) == "ClusterIP" and part.name == thing.name and not part.is_job:
-            said = part.writer.get(part.at("deploy", "endpoint_mode"))
-            part.note(kind, DEFAULT) if said else part.put(("deploy", "endpoint_mode"), kind, "vip")
-        else:
-            part.note(kind)
+        self._endpoints(thing, spec, parts)
+        for key, item in (thing.at("metadata", "annotations") or Item({})).items():
+            if _is_outside(thing) and "internal" in f"{key} {item.value}".lower():
+                self._writer.lose(item, PRIVATE, GUARD, Consequence.SECURITY)
         for key in ("clusterIPs", "ipFamilies", "healthCheckNodePort", "loadBalancerClass"):
             part.note(spec.get(key), PUBLISHED)
         for key, usual in _DEFAULTS.items():
@@ -98,11 +89,27 @@ class ServiceReader:
             if item is not None and item.value in usual:
                 part.note(item, DEFAULT)
         early = spec.get("publishNotReadyAddresses")
-        if early is not None and (not early.value or text_of(address) == HEADLESS):
+        if early is not None and (not early.value or _is_headless(thing)):
             part.note(early, DEFAULT)
         for leaf in spec.leaves():
             if not leaf.ways and leaf.value in (None, {}, [], ""):
                 part.note(leaf, DEFAULT)
+
+    def _endpoints(self, thing: Thing, spec: Item, parts: Sequence[Part]) -> None:
+        """One address for all replicas, or the replicas' own."""
+        part, address, kind = parts[0], spec.get("clusterIP"), spec.get("type")
+        main = part.name == thing.name and not part.is_job
+        if _is_headless(thing):
+            ports = spec.get("ports")
+            for one in parts if main and ports is not None and ports.value else ():
+                one.put(("deploy", "endpoint_mode"), address, "dnsrr")
+            part.note(address, "replicas are found by its name")
+        else:
+            part.note(address, PUBLISHED)
+        said = self._writer.get(part.at("deploy", "endpoint_mode"))
+        if text_of(kind) == "ClusterIP" and main and not said:
+            part.put(("deploy", "endpoint_mode"), kind, "vip")
+        part.note(kind, DEFAULT)
 
     def _called(self, thing: Thing, part: Part) -> None:
         """The Service's name, as a further name of a part that has another one."""
@@ -155,7 +162,7 @@ class ServiceReader:
         outside = _is_outside(thing)
         if outside:
             self._publish(thing, part, port, here, alone=alone)
-        moved = number != target and text_of(thing.at("spec", "clusterIP")) != HEADLESS
+        moved = number != target and not _is_headless(thing)
         if moved and not (outside and thing.name != part.name):
             reason = f"{ITS_NAME}: {part.name}:{target}"
             path = (*here, "target")
@@ -213,6 +220,10 @@ class ServiceReader:
         return fresh
 
 
+def _is_headless(thing: Thing) -> bool:
+    return text_of(thing.at("spec", "clusterIP")) == HEADLESS
+
+
 def _is_outside(thing: Thing) -> bool:
     return text_of(thing.at("spec", "type")) in _OUTSIDE
 
@@ -248,33 +259,42 @@ def lead_to(part: Part, port: int) -> int | None:
 def names_of(
     things: Sequence[Thing], objects: Objects, labels: Mapping[str, Mapping[str, str]]
 ) -> dict[str, str]:
-    """What each workload is called in the spec, by the title it has among its namespace's.
+    """What each workload is called in the spec.
 
     Others find it by the name of its Service, so that one counts; where several Services lead to
     it, or one leads to several, its own name does.
     """
     own = {(thing.namespace, thing.name) for thing in things}
+    leading = _leading(things, objects, labels)
     found: dict[str, str] = {}
     taken: set[str] = set()
     for thing in things:
-        leading = [
-            service.name
-            for service in objects.of_kind("Service")
-            if service.namespace == thing.namespace
-            and (selector := service.texts("spec", "selector"))
-            and is_part(selector, labels[key_of(thing)])
-            and sum(
-                other.namespace == thing.namespace and is_part(selector, labels[key_of(other)])
-                for other in things
-            )
-            == 1
-        ]
-        wishes = [thing.name, f"{thing.namespace}-{thing.name}", thing.title.replace("/", "-")]
-        if thing.name not in leading and leading and (thing.namespace, leading[0]) not in own:
-            wishes.insert(0, leading[0])
-        name = next(wish for wish in [*wishes, key_of(thing)] if wish not in taken)
+        wishes = [thing.name, f"{thing.namespace}-{thing.name}", f"{thing.name}-{thing.kind}"]
+        first = next(iter(leading.get(key_of(thing), ())), thing.name)
+        if thing.name not in leading.get(key_of(thing), ()) and (thing.namespace, first) not in own:
+            wishes.insert(0, first)
+        names = (spec_name(wish.strip("-").lower()) for wish in [*wishes, key_of(thing)])
+        name = found[key_of(thing)] = next(name for name in names if name not in taken)
         taken.add(name)
-        found[key_of(thing)] = name
+    return found
+
+
+def _leading(
+    things: Sequence[Thing], objects: Objects, labels: Mapping[str, Mapping[str, str]]
+) -> dict[str, list[str]]:
+    """By workload, the Services that lead to it and to no other one."""
+    by_label: dict[tuple[str, str, str], list[Thing]] = {}
+    for thing in things:
+        for pair in labels[key_of(thing)].items():
+            by_label.setdefault((thing.namespace, *pair), []).append(thing)
+    found: dict[str, list[str]] = {}
+    for service in objects.of_kind("Service"):
+        selector = service.texts("spec", "selector")
+        first = next(iter(selector.items()), None)
+        near = by_label.get((service.namespace, *first), []) if first is not None else []
+        behind = [one for one in near if is_part(selector, labels[key_of(one)])]
+        if len(behind) == 1:
+            found.setdefault(key_of(behind[0]), []).append(service.name)
     return found
 
 

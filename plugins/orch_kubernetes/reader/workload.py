@@ -51,10 +51,10 @@ def template_of(thing: Thing) -> tuple[Item, FieldPath]:
     return thing.at("spec", "template") or empty, ("spec", "template", "spec")
 
 
-def section_of(thing: Thing) -> str:
-    """Whether an object keeps running or ends."""
+def section_of(thing: Thing, *, serves: bool) -> str:
+    """Whether an object keeps running or ends; a pod that a Service leads to keeps running."""
     ends = thing.kind in ("Job", "CronJob")
-    if thing.kind == "Pod":
+    if thing.kind == "Pod" and not serves:
         ends = text_of(thing.at("spec", "restartPolicy")) in ("Never", "OnFailure")
     return "jobs" if ends else "services"
 
@@ -103,15 +103,20 @@ def _service(part: Part) -> None:
     elif number_of(spec.get("replicas")) is not None:
         part.put(("deploy", "replicas"), spec.get("replicas"))
     policy = part.pod.get("restartPolicy")
-    if text_of(policy) == "Always" and is_ours(thing):
-        part.put(("deploy", "restart_policy", "condition"), policy, "any")
+    conditions = {"Never": "none", "OnFailure": "on-failure"}
+    if is_ours(thing):
+        conditions["Always"] = "any"
+    if text_of(policy) in conditions:
+        keys = ("deploy", "restart_policy", "condition")
+        part.put(keys, policy, conditions[text_of(policy)])
     else:
         part.note(policy, DEFAULT)
     part.override_own(("spec", "revisionHistoryLimit"), spec.get("revisionHistoryLimit"))
-    if is_true(spec.get("paused")):
-        part.override_own(("spec", "paused"), spec.get("paused"))
-    elif spec.get("paused") is not None:
-        part.note(spec.get("paused"), DEFAULT)
+    for key in ("paused", "test"):
+        if is_true(spec.get(key)) and key == "paused":
+            part.override_own(("spec", "paused"), spec.get("paused"))
+        elif not is_true(spec.get(key)):
+            part.note(spec.get(key), DEFAULT)
     if thing.kind == "StatefulSet":
         _stateful(part, spec)
 
@@ -212,7 +217,7 @@ def _rolling(part: Part, strategy: Item | None) -> None:
     usual = (0, 1) if part.is_global else ("25%", "25%")
     more = share(surge.value if surge is not None else usual[0], part.replicas, up=True) or 0
     less = share(away.value if away is not None else usual[1], part.replicas, up=False) or 0
-    first = more > 0 and not _is_held(part)
+    first = more > 0 and not _is_held(part, said=surge is not None)
     at = strategy if strategy is not None and strategy.value else part.thing.item
     used = surge if first else away
     every = used is not None and used.value == "100%"
@@ -237,14 +242,14 @@ def _rolling(part: Part, strategy: Item | None) -> None:
             part.note(item, "", *path)
 
 
-def _is_held(part: Part) -> bool:
+def _is_held(part: Part, *, said: bool) -> bool:
     """Whether something is held that two replicas can't hold at once."""
     published = any(
         port.get("mode") == "host" and "published" in port
         for port in part.writer.get(part.at("ports")) or ()
     )
     claims = part.around.claims
-    return published or claims.makes_stateful(part) or claims.is_exclusive(part)
+    return (published and not said) or claims.makes_stateful(part) or claims.is_exclusive(part)
 
 
 # -- jobs --------------------------------------------------------------------------------------
