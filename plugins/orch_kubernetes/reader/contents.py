@@ -91,6 +91,13 @@ class Configs:
         put_labels(self._writer, thing, (*path, "labels"))
         return called
 
+    def keep_own(self) -> None:
+        """Configs of orch's own are the application's, whether a container mounts them or not."""
+        for thing in self._objects.of_kind("ConfigMap"):
+            if is_ours(thing):
+                for key, item in self.members(thing.name, thing.namespace):
+                    self.use(thing.name, key, thing.namespace, item)
+
     def _external(self, name: str, key: str, namespace: str, at: Item) -> str:
         called = self._names.give((namespace, name, key), [key])
         self._writer.set(("configs", called, "external"), value=True, item=at)

@@ -186,15 +186,11 @@ def note_identity(writer: Writer, thing: Thing, path: FieldPath) -> None:
     for key in _SERVER:
         writer.note(path, metadata.value.get(key), Fidelity.NATIVE, SEEN)
     for key, item in (metadata.get("annotations") or Item({})).items():
-        if key.startswith(_TOOLS):
+        if key.startswith(_TOOLS) or (key, item.value) in _FLAVOURED:
             writer.note(path, item, Fidelity.NATIVE, TOOL)
-        elif (key, item.value) in _FLAVOURED:
-            writer.note(path, item, Fidelity.NATIVE, OWN)
     for key, item in (metadata.get("labels") or Item({})).items():
-        if is_tools(key):
-            writer.note(path, item, Fidelity.NATIVE, SEEN if key in _HASHES else TOOL)
-        elif is_ours(thing) and key in OWN_LABELS:
-            writer.note(path, item, Fidelity.NATIVE, OWN)
+        if is_tools(key) or (is_ours(thing) and key in OWN_LABELS):
+            writer.note(path, item, Fidelity.NATIVE, TOOL)
 
 
 def put_labels(writer: Writer, thing: Thing, path: FieldPath) -> None:

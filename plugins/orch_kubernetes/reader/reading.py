@@ -216,6 +216,7 @@ def _write(around: Around) -> None:
     write_scaling(around)
     policies.write_rules()
     write_registries(around)
+    around.configs.keep_own()
     around.claims.write()
     for part in around.parts:
         write_update(part)

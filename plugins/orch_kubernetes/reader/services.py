@@ -79,9 +79,9 @@ class ServiceReader:
     def _settings(self, thing: Thing, parts: Sequence[Part]) -> None:
         spec, part = thing.item.get("spec") or Item({}), parts[0]
         self._endpoints(thing, spec, parts)
-        for key, item in (thing.at("metadata", "annotations") or Item({})).items():
-            if _is_outside(thing) and "internal" in f"{key} {item.value}".lower():
-                self._writer.lose(item, PRIVATE, GUARD, Consequence.SECURITY)
+        for key, said in (thing.at("metadata", "annotations") or Item({})).items():
+            if _is_outside(thing) and "internal" in f"{key} {said.value}".lower():
+                self._writer.lose(said, PRIVATE, GUARD, Consequence.SECURITY)
         for key in ("clusterIPs", "ipFamilies", "healthCheckNodePort", "loadBalancerClass"):
             part.note(spec.get(key), PUBLISHED)
         for key, usual in _DEFAULTS.items():
