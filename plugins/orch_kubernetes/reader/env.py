@@ -19,6 +19,7 @@ FILLED = "references to other variables are filled in"
 UNKNOWN_REFERENCE = "the spec's texts hold no references to values that are not known here"
 WRITTEN_OUT = "its keys are written out"
 OPTIONAL = "it is optional, and was not read"
+_VARIABLE = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 _REFERENCE = re.compile(r"\$(\$|\(([^()]*)\))")
 
 
@@ -36,12 +37,6 @@ def filled(text: str, known: Mapping[str, str]) -> tuple[str, bool]:
         return match[0]
 
     return _REFERENCE.sub(one, text), missing
-
-
-def _keys(source: Item) -> tuple[str, ...]:
-    """Where the reason of a source's loss is found."""
-    leaf = next((leaf for leaf in source.leaves() if not leaf.ways), source.leaves()[0])
-    return tuple(str(key) for key in leaf.path)
 
 
 class Environment:
@@ -82,7 +77,16 @@ class Environment:
         if self._part.writer.has(path):
             self._part.writer.note(path, variable.get("name"))
         elif source is not None:
-            self._part.writer.lose_as(variable.get("name"), *_keys(source))
+            self._lose_name(variable, source.leaves()[0])
+
+    def _lose_name(self, variable: Item, leaf: Item) -> None:
+        """A variable is lost for the reason that its source is."""
+        name, writer = variable.get("name"), self._part.writer
+        if leaf.ways:
+            way = leaf.ways[-1]
+            writer.lose(name, way.reason, way.mend, way.consequence)
+        else:
+            writer.lose_as(name, *(str(key) for key in leaf.path))
 
     def _from(self, path: FieldPath, name: str, source: Item) -> None:
         writer, around = self._part.writer, self._part.around
@@ -115,7 +119,7 @@ class Environment:
     def _identify(self, held: Item, path: FieldPath) -> None:
         from orch_kubernetes.reader.part import note_identity
 
-        title = str(held.path[0]).partition("/")[2]
+        title = str(held.path[0]).rpartition("/")[2]
         thing = self._part.around.configs.find(title, self._space)
         if thing is not None:
             note_identity(self._part.writer, thing, path)
@@ -128,15 +132,17 @@ class Environment:
         found = False
         if config is not None:
             for key, held in around.configs.members(text_of(config.get("name")), self._space):
-                self._text((*self._path, f"{prefix}{key}"), f"{prefix}{key}", held)
                 found = True
+                if held.path[1] == "data" and _VARIABLE.fullmatch(f"{prefix}{key}"):
+                    self._text((*self._path, f"{prefix}{key}"), f"{prefix}{key}", held)
         if secret is not None:
             name = text_of(secret.get("name"))
             for key in around.secrets.keys(name, self._space):
-                called = around.secrets.use(name, key, self._space, secret)
-                path = (*self._path, f"{prefix}{key}")
-                writer.set(path, {"secret": called}, secret)
                 found = True
+                if not _VARIABLE.fullmatch(f"{prefix}{key}"):
+                    continue
+                called = around.secrets.use(name, key, self._space, secret)
+                writer.set((*self._path, f"{prefix}{key}"), {"secret": called}, secret)
         if found:
             writer.note(self._path, source, Fidelity.NATIVE, WRITTEN_OUT)
         elif is_true((config or secret or source).get("optional")):

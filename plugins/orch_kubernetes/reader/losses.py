@@ -65,6 +65,15 @@ _KINDS: Mapping[str, Loss] = FrozenDict(
         "Service": Loss(
             "it selects no pod that was read", _C.NETWORK, "read the file of its workload too"
         ),
+        "HorizontalPodAutoscaler": Loss(
+            "what it scales was not read", _C.AVAILABILITY, "read the file of its workload too"
+        ),
+        "PodDisruptionBudget": Loss(
+            "it guards no pod that was read", _C.AVAILABILITY, "read the file of its workload too"
+        ),
+        "NetworkPolicy": Loss(
+            "it selects no pod that was read", _C.SECURITY, "read the file of its workload too"
+        ),
         **dict.fromkeys(
             ("Ingress", "HTTPRoute", "Route"),
             Loss("the Service behind it was not read", _C.NETWORK, "read its file too"),
@@ -198,6 +207,18 @@ _KEYS: Mapping[str, Loss] = FrozenDict(
 _FREE = frozenset(
     ("annotations", "binaryData", "data", "labels", "matchLabels", "nodeSelector", "stringData")
 )
+_AS_A_WHOLE = frozenset(
+    (
+        "HTTPRoute",
+        "HorizontalPodAutoscaler",
+        "Ingress",
+        "NetworkPolicy",
+        "PodDisruptionBudget",
+        "Route",
+        "Service",
+    )
+)
+"""Kinds whose reason is why nothing of an object was carried, and not why a key was not."""
 _IMAGE_SOURCES = frozenset(("containers", "initContainers"))
 
 
@@ -211,7 +232,7 @@ def loss_of(path: FieldPath) -> Loss:
             continue
         if found is not None:
             return found
-    return _UNKNOWN if keys and kind == "Service" else _KINDS.get(kind, _UNKNOWN)
+    return _UNKNOWN if keys and kind in _AS_A_WHOLE else _KINDS.get(kind, _UNKNOWN)
 
 
 def _fields(keys: list[str]) -> list[str]:

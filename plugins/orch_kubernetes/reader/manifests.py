@@ -94,7 +94,7 @@ def read_files(files: Sequence[Path]) -> Reading:
 
 def read_name(files: Sequence[Path]) -> str:
     """The application's name alone. Raises InvalidSpec as `read_files` does for a file."""
-    objects = Objects.of(list(things(Manifests().read(files))))
+    objects = Objects.of(things(Manifests().read(files)))
     return name_of(objects, _fallback(files))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from orch.load.item import Item
@@ -44,11 +45,8 @@ class Thing:
     kind: str
     name: str
     namespace: str
-
-    @property
-    def title(self) -> str:
-        """How messages and ledgers call it: `Deployment/web`."""
-        return f"{self.kind}/{self.name}"
+    title: str
+    """How messages and ledgers call it: `Deployment/web`, `Deployment/shop/web`."""
 
     def at(self, *keys: str) -> Item | None:
         """What stands under keys of nested mappings."""
@@ -74,26 +72,40 @@ def wrap(value: Any) -> Item:
     return Item(value)
 
 
-def things(documents: Sequence[Item]) -> Iterator[Thing]:
+def things(documents: Sequence[Item]) -> list[Thing]:
     """The objects of documents; lists of objects are opened. What is no object is passed over."""
-    for document in documents:
-        kind = _text(document, "kind")
-        if kind.endswith(_LISTS) and document.get("items") is not None:
-            yield from things(list(document.get("items") or ()))
-            for key, member in document.items():
-                if key != "items":
-                    root(member, (kind, key))
-        elif kind and _text(document, "apiVersion"):
-            yield _thing(document, kind)
+    bare = [thing for document in documents for thing in _opened(document)]
+    same = Counter(thing.title for thing in bare)
+    found = [thing if same[thing.title] == 1 else _told_apart(thing) for thing in bare]
+    for thing in found:
+        root(thing.item, (thing.title,))
+    return found
+
+
+def _opened(document: Item) -> Iterator[Thing]:
+    kind = _text(document, "kind")
+    if kind.endswith(_LISTS) and document.get("items") is not None:
+        for member in document.get("items") or ():
+            yield from _opened(member)
+        for key, member in document.items():
+            if key != "items":
+                root(member, (kind, key))
+    elif kind and _text(document, "apiVersion"):
+        yield _thing(document, kind)
 
 
 def _thing(document: Item, kind: str) -> Thing:
     group, slash, _ = _text(document, "apiVersion").rpartition("/")
+    group = group if slash else CORE
     metadata = document.get("metadata") or Item({})
     name = _text(metadata, "name") or _text(metadata, "generateName").rstrip("-")
-    found = Thing(document, group if slash else CORE, kind, name, _text(metadata, "namespace"))
-    root(document, (found.title,))
-    return found
+    return Thing(document, group, kind, name, _text(metadata, "namespace"), f"{kind}/{name}")
+
+
+def _told_apart(thing: Thing) -> Thing:
+    kind = thing.kind if is_standard(thing) else f"{thing.kind}.{thing.group}"
+    space = f"{thing.namespace}/" if thing.namespace else ""
+    return replace(thing, title=f"{kind}/{space}{thing.name}")
 
 
 def _text(item: Item, key: str) -> str:
@@ -124,7 +136,8 @@ class Objects:
         """An object that comes a second time stands instead of the first, as when it is applied."""
         by_name: dict[tuple[str, str, str], Thing] = {}
         for thing in found:
-            key = (thing.kind, thing.namespace, thing.name)
+            kind = thing.kind if is_standard(thing) else f"{thing.kind}.{thing.group}"
+            key = (kind, thing.namespace, thing.name)
             if thing.name and key in by_name:
                 by_name[key].item.replace(thing.item.place)
             by_name[key if thing.name else (*key[:2], str(id(thing)))] = thing

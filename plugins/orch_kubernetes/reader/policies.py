@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orch.load.item import Item
 from orch.types import Consequence, Fidelity
@@ -18,12 +18,22 @@ if TYPE_CHECKING:
     from orch_kubernetes.reader.objects import Thing
     from orch_kubernetes.reader.part import Around, Part
 
-NOBODY = "it selects no pod that was read"
 TOGETHER = "those who reach each other, and are reached by no others, join a network"
 STAYS_OPEN = "routed and published ports stay open to all"
 OUTSIDE = "who is outside the application can't be named"
 INSIDE = "it is reached from all of the application, and not from outside"
+OPEN_ANYWAY = "another rule leaves it open"
 NO_RULE = "it leaves everything open"
+
+
+class _Entry(NamedTuple):
+    """Who may reach a part, and which item says so."""
+
+    item: Item
+    part: Part
+    number: int | None
+    peers: Sequence[Part]
+    told: str
 
 
 class PolicyReader:
@@ -32,6 +42,9 @@ class PolicyReader:
     def __init__(self, around: Around) -> None:
         self._around, self._writer = around, around.writer
         self._rules: list[Thing] = []
+        self._mates: dict[str, dict[str, Item]] = {}
+        self._entries: list[_Entry] = []
+        self._unguarded: set[str] = set()
 
     def write_networks(self) -> None:
         """Those that say that a group of parts reach each other."""
@@ -42,13 +55,36 @@ class PolicyReader:
             peers = self._only_peers(thing)
             if members and peers is not None and set(map(id, members)) == set(map(id, peers)):
                 self._join(thing, thing.name, members)
+                for part in members:
+                    known = self._mates.setdefault(part.name, {})
+                    known |= {mate.name: thing.item for mate in members}
             else:
                 self._rules.append(thing)
 
     def write_rules(self) -> None:
-        """The others."""
+        """The others. Rules add up: who is admitted by one of them is admitted."""
+        for thing in self._rules:
+            rules = thing.at("spec", "ingress") or ()
+            if any(not rule.get("from") and not rule.get("ports") for rule in rules):
+                members = self._members(thing, thing.at("spec", "podSelector"))
+                self._unguarded |= {part.name for part in members}
         for thing in self._rules:
             self._rule(thing)
+        for name in dict.fromkeys(entry.part.name for entry in self._entries):
+            self._admit_mates(name)
+        open_ = {entry.part.name for entry in self._entries if entry.peers}
+        for entry in self._entries:
+            if entry.peers or entry.part.name not in open_:
+                self._write(entry)
+            else:
+                self._writer.note(("policies",), entry.item)
+
+    def _admit_mates(self, name: str) -> None:
+        mates = self._mates.get(name, {})
+        part = next(part for part in self._around.parts if part.name == name)
+        peers = [one for one in self._around.parts if one.name in mates and one is not part]
+        if peers:
+            self._entries.append(_Entry(mates[peers[0].name], part, None, peers, ""))
 
     # -- networks --------------------------------------------------------------------------------
 
@@ -113,7 +149,6 @@ class PolicyReader:
         spec = thing.item.get("spec") or Item({})
         members = self._members(thing, spec.get("podSelector"))
         if not members:
-            self._writer.lose(spec, NOBODY, "read its workload too", Consequence.SECURITY)
             return
         note_identity(self._writer, thing, ("policies",))
         self._writer.note(("policies",), spec.get("podSelector"))
@@ -199,15 +234,24 @@ class PolicyReader:
     def _add(
         self, item: Item, part: Part, number: int | None, peers: Sequence[Part], told: str = ""
     ) -> None:
-        here: FieldPath = ("policies", self._writer.size(("policies",)))
-        to: dict[str, Any] = {"service": part.name}
-        if number is not None:
-            to["port"] = number
+        if part.name in self._unguarded:
+            self._writer.note(("policies",), item, Fidelity.NATIVE, OPEN_ANYWAY)
+        else:
+            self._entries.append(_Entry(item, part, number, peers, told))
+
+    def _write(self, entry: _Entry) -> None:
+        to: dict[str, Any] = {"service": entry.part.name}
+        if entry.number is not None:
+            to["port"] = entry.number
         said: dict[str, Any] = {"to": to}
-        if peers:
-            said["from"] = [{"service": peer.name} for peer in peers]
+        if entry.peers:
+            said["from"] = [{"service": peer.name} for peer in entry.peers]
         if any(said == standing for standing in self._writer.document.get("policies") or ()):
-            self._writer.note(("policies",), item)
+            self._writer.note(("policies",), entry.item)
             return
-        outcome = Fidelity.DEGRADED if told else Fidelity.NATIVE
-        self._writer.put(here, item, said, outcome=outcome, reason=told)
+        here: FieldPath = ("policies", self._writer.size(("policies",)))
+        if entry.item.path == (entry.item.path[0],):
+            self._writer.set(here, said, entry.item)
+            return
+        outcome = Fidelity.DEGRADED if entry.told else Fidelity.NATIVE
+        self._writer.put(here, entry.item, said, outcome=outcome, reason=entry.told)

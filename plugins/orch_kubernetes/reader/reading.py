@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from orch.backend.contract import Reading
@@ -79,7 +80,7 @@ def read_objects(
     `name` is the application's, and `fallback` what it is called when no object tells;
     `base` is the folder that paths to manifests start from.
     """
-    found = list(things(documents))
+    found = things(documents)
     objects = Objects.of(found)
     _refuse(objects)
     writer = Writer(_loss_of(objects))
@@ -183,9 +184,10 @@ def name_of(objects: Objects, fallback: str) -> str:
         said = {thing.texts("metadata", "labels").get(key, "") for thing in running}
         if len(said) == 1 and (value := said.pop()):
             return spec_name(value)
-    spaces = [space for space in objects.namespaces if space != "default"]
-    if len(spaces) == 1:
-        return spec_name(spaces[0])
+    spaces = Counter(thing.namespace for thing in running)
+    space, most = max(spaces.items(), key=lambda pair: pair[1], default=("", 0))
+    if space not in ("", "default") and 2 * most > len(running):
+        return spec_name(space)
     return spec_name(running[0].name if len(running) == 1 else fallback)
 
 

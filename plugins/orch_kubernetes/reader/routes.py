@@ -28,6 +28,8 @@ ISSUERS = (
 ISSUER_KIND = "cert-manager.io/issuer-kind"
 ACME = "an ACME authority is asked"
 CERTIFICATES = frozenset(flavour.certificate_annotation for flavour in FLAVOURS.values())
+WAY_IN = "the target's own way in is used"
+NOT_READ = "the Service behind it was not read"
 HEADERS = "requests are told apart by host and path alone"
 UNSAFE = "what comes unencrypted is treated as the platform does"
 
@@ -39,6 +41,7 @@ class RouteReader:
         self._writer, self._objects = around.writer, around.objects
         self._services, self._secrets = services, around.secrets
         self._seen: dict[tuple[str, str], FieldPath] = {}
+        self._failed: list[Item] = []
 
     def write(self) -> None:
         """Those of each kind."""
@@ -50,8 +53,7 @@ class RouteReader:
             self._route(thing)
         for thing in self._objects.of_kind("Gateway"):
             if is_ours(thing):
-                reason = "ways in are made by what the target has"
-                self._writer.note(("routes",), thing.item, Fidelity.NATIVE, reason)
+                self._writer.note(("routes",), thing.item, Fidelity.NATIVE, WAY_IN)
 
     def _add(
         self, thing: Thing, host: str, path: str, service: tuple[str, Item], port: Item | int | None
@@ -117,6 +119,7 @@ class RouteReader:
                 self._path(thing, text_of(host), path, made)
             if made:
                 self._writer.note((*made[-1][1], "host"), host)
+        self._tell_failed(carried=bool(made))
         for tls in spec.get("tls") or ():
             self._ingress_tls(thing, tls, made)
         for key, item in (thing.at("metadata", "annotations") or Item({})).items():
@@ -126,6 +129,12 @@ class RouteReader:
         if made and is_ours(thing):
             self._writer.note(made[0][1], spec.get("ingressClassName"))
 
+    def _tell_failed(self, *, carried: bool) -> None:
+        """Ways to Services that were not read; an object of these alone is told as a whole."""
+        for item in self._failed if carried else ():
+            self._writer.lose(item, NOT_READ, "read its file too", Consequence.NETWORK)
+        self._failed = []
+
     def _path(self, thing: Thing, host: str, path: Item, made: list[tuple[str, FieldPath]]) -> None:
         said, backend = text_of(path.get("path")) or "/", path.get("backend")
         if backend is None or self._is_double(host, said, backend):
@@ -134,6 +143,7 @@ class RouteReader:
             said = said[:-1]
         here = self._backend(thing, host, said, backend, made)
         if here is None:
+            self._failed.append(path)
             return
         kind = text_of(path.get("pathType"))
         exact = kind == "Exact" or any(sign in said for sign in "(*[")
@@ -197,6 +207,7 @@ class RouteReader:
                 for here in self._rule(thing, host, rule):
                     first = first or here
                     self._listener_tls(thing, host, here)
+        self._tell_failed(carried=first is not None)
         if first is not None:
             self._writer.note((*first, "host"), hosts)
             self._writer.note(first, spec.get("parentRefs"))
@@ -210,6 +221,9 @@ class RouteReader:
             said = text_of(value) or "/"
             backends = list(rule.get("backendRefs") or ())
             if match is not None and self._is_narrow(match):
+                lost = match if len(matches) > 1 else rule
+                mend = "let the service tell them apart"
+                self._writer.lose(lost, HEADERS, mend, Consequence.NETWORK)
                 continue
             if (host, said) in self._seen:
                 self._writer.lose(rule, SAME, "remove one", Consequence.NETWORK)
@@ -217,19 +231,16 @@ class RouteReader:
             self._seen[host, said] = ("routes",)
             for backend in backends:
                 here = self._to(thing, host, said, backend, several=len(backends) > 1)
-                if here is not None:
+                if here is None:
+                    self._failed.append(backend)
+                else:
                     made.append(here)
                     self._matched(here, path)
         return made
 
     def _is_narrow(self, match: Item) -> bool:
         """A rule for some requests alone is left out: it would take those of others, too."""
-        narrow = [key for key in ("headers", "method", "queryParams") if match.get(key)]
-        if narrow:
-            self._writer.lose(
-                match, HEADERS, "let the service tell them apart", Consequence.NETWORK
-            )
-        return bool(narrow)
+        return any(match.get(key) for key in ("headers", "method", "queryParams"))
 
     def _matched(self, here: FieldPath, path: Item | None) -> None:
         if path is None:
@@ -266,6 +277,8 @@ class RouteReader:
                 for held in listener.at("tls", "certificateRefs") or ():
                     if gateway is not None and said in ("", host):
                         self._certificate(gateway, held.get("name"), here, space)
+                        note_identity(self._writer, gateway, here)
+                        self._writer.note((*here, "tls"), listener, Fidelity.NATIVE, WAY_IN)
 
     # -- OpenShift -------------------------------------------------------------------------------
 

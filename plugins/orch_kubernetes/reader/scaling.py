@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 USUAL_CPU = 80
 HIGHEST = 100
-NOT_READ = "what it scales was not read"
 ABSOLUTE = "use is measured in per cent of the reservation, or by a metric for each pod"
 DECIDES = "the autoscaler decides how many there are"
 _DELAYS = (("scaleUp", "scale_up_delay"), ("scaleDown", "scale_down_delay"))
@@ -46,8 +45,6 @@ def _autoscale(around: Around, thing: Thing) -> None:
     part, spec = _target(around, thing), thing.item.get("spec") or Item({})
     most = number_of(spec.get("maxReplicas"))
     if part is None or most is None:
-        mend = "read the file of its workload too"
-        around.writer.lose(spec, NOT_READ, mend, Consequence.AVAILABILITY)
         return
     path = part.at("autoscale")
     note_identity(part.writer, thing, path)
@@ -141,9 +138,6 @@ def _disruption(around: Around, thing: Thing) -> None:
             outcome = Fidelity.NATIVE if whole else Fidelity.DEGRADED
             reason = "" if whole else f"a share of the {part.replicas} replicas that there are now"
             part.writer.put((*path, field), item, number, outcome=outcome, reason=reason)
-    if not parts:
-        mend = "read the file of its workload too"
-        around.writer.lose(spec, "it guards no pod that was read", mend, Consequence.AVAILABILITY)
 
 
 def _priority(part: Part) -> None:
@@ -165,6 +159,5 @@ def _priority(part: Part) -> None:
     reason = "" if exact else f"a priority is a number from 0 to {HIGHEST}"
     part.put(keys, item, rank, outcome=outcome, reason=reason)
     note_identity(part.writer, thing, part.at(*keys))
-    for key in ("value", "description", "preemptionPolicy", "globalDefault"):
-        leaf = thing.at(key)
-        part.writer.note(part.at(*keys), leaf, outcome, reason)
+    part.writer.note(part.at(*keys), thing.at("value"), outcome, reason)
+    part.note(thing.at("description"), "its number counts", *map(str, keys))

@@ -83,10 +83,10 @@ def command(
     if _is_live(context):
         reading, format_ = _live(target, files)
     else:
-        files = spread(files)
-        reader = _reader(files, format_)
-        choice = SpecChoice(files, format_, None, profile, setting, env_file)
-        reading, format_ = reader.read(files, _variables(choice), profile), reader.name
+        read = spread(files)
+        reader = _reader(read, format_)
+        choice = SpecChoice(read, format_, None, profile, setting, env_file)
+        reading, format_ = reader.read(read, _variables(choice), profile), reader.name
     rows = list(reading.ledger) if every else list(reading.ledger.notable)
     if form == "json":
         settings.out.json(_shape(files, format_, reading, rows))
