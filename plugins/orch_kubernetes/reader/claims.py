@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from orch.load.item import Item
 from orch.types import Consequence, Fidelity
-from orch_kubernetes.reader.part import note_identity, put_labels
+from orch_kubernetes.reader.part import IMPLIED, PLACE, note_identity, put_labels
 from orch_kubernetes.reader.values import quantity, size, spec_name, text_of
 from orch_kubernetes.storage import MODES
 
@@ -146,8 +146,8 @@ class Claims:
                 writer.put((*path, "driver"), older)
         if claim.thing is None:
             for key in ("apiVersion", "kind"):
-                writer.note(path, item.get(key))
-            writer.note(path, item.at("metadata", "name"))
+                writer.note(path, item.get(key), Fidelity.NATIVE, PLACE)
+            writer.note(path, item.at("metadata", "name"), Fidelity.NATIVE, PLACE)
             writer.note(path, item.value.get("status"))
             for key, label in (item.at("metadata", "labels") or Item({})).items():
                 writer.put((*path, "labels", key), label)
@@ -183,7 +183,7 @@ class Claims:
                 self._degrade(path, mode)
         for mode in modes:
             if not mode.ways:
-                writer.note((*path, "access"), mode)
+                writer.note((*path, "access"), mode, Fidelity.NATIVE, IMPLIED)
         for mount in claim.mounts if access == "read-only-many" else ():
             writer.set((*mount, "read_only"), value=True, item=claim.source)
 

@@ -8,7 +8,7 @@ from orch.types import Consequence, Fidelity
 from orch_kubernetes.container import PULL
 from orch_kubernetes.reader.env import Environment
 from orch_kubernetes.reader.images import resolved_image
-from orch_kubernetes.reader.part import DEFAULT
+from orch_kubernetes.reader.part import DEFAULT, PLACE
 from orch_kubernetes.reader.probes import write_probes
 from orch_kubernetes.reader.resources import write_resources
 from orch_kubernetes.reader.security import SecurityReader
@@ -28,7 +28,7 @@ def write_container(part: Part, path: FieldPath, container: Item, resources: Fie
     """Everything that a container of any kind has."""
     writer = part.writer
     writer.set(path, {}, container)
-    writer.note(path, container.get("name"))
+    writer.note(path, container.get("name"), Fidelity.NATIVE, PLACE)
     _image(part, path, container)
     environment = Environment(part, path)
     environment.write(container)
@@ -86,7 +86,7 @@ def _port(part: Part, path: FieldPath, port: Item) -> None:
     writer.put((*here, "target"), port.get("containerPort"))
     if port.get("protocol") is not None and protocol != "tcp":
         writer.put((*here, "protocol"), port.get("protocol"), protocol)
-    writer.note(here, port.get("protocol"))
+    writer.note(here, port.get("protocol"), Fidelity.NATIVE, DEFAULT)
     name = port.get("name")
     if name is not None and has_port_name(part, text_of(name)):
         writer.lose(name, SECOND_NAME, "choose another", Consequence.COSMETIC)

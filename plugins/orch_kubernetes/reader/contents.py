@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from orch.load.item import Item
 from orch.types import Consequence, Fidelity
 from orch_kubernetes.names import object_name
-from orch_kubernetes.reader.part import is_ours, note_identity, put_labels
+from orch_kubernetes.reader.part import OWN, is_ours, note_identity, put_labels
 from orch_kubernetes.reader.values import spec_name, text_of
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Configs:
         called = self._names.give((namespace, name, key), [key, f"{name}.{key}"])
         path: FieldPath = ("configs", called)
         note_identity(self._writer, thing, path)
-        self._writer.note(path, thing.item.get("immutable"))
+        self._writer.note(path, thing.item.get("immutable"), Fidelity.NATIVE, OWN)
         if thing.item.at("data", key) is None:
             self._writer.set((*path, "encoding"), "base64", leaf)
         self._writer.put((*path, "content"), leaf)
@@ -140,7 +140,7 @@ class Secrets:
         if thing is not None:
             note_identity(self._writer, thing, path)
             for said in ("type", "immutable"):
-                self._writer.note(path, thing.item.get(said))
+                self._writer.note(path, thing.item.get(said), Fidelity.NATIVE, OWN)
             put_labels(self._writer, thing, (*path, "labels"))
             leaf = thing.at("data", key) or thing.at("stringData", key)
         if leaf is None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orch.types import Consequence, Fidelity
 from orch_kubernetes.reader.claims import OUTLIVES
+from orch_kubernetes.reader.part import DEFAULT, PLACE
 from orch_kubernetes.reader.values import is_true, number_of, quantity, size, text_of
 from orch_kubernetes.storage import PROPAGATION
 
@@ -79,7 +80,7 @@ class MountReader:
                 reason = "no container mounts it"
                 self._writer.lose(volume, reason, "remove it", Consequence.COSMETIC)
             elif any(leaf.ways for leaf in volume.leaves()):
-                self._writer.note(self._part.path, volume.get("name"))
+                self._writer.note(self._part.path, volume.get("name"), Fidelity.NATIVE, PLACE)
 
     def _volume(self, path: FieldPath, mount: Item, volume: Item) -> None:
         claim, host = volume.get("persistentVolumeClaim"), volume.get("hostPath")
@@ -93,7 +94,8 @@ class MountReader:
                 if is_true(claim.get("readOnly")):
                     self._read_only(found.mounts[-1], claim)
                 else:
-                    self._writer.note(("volumes", found.name), claim.get("readOnly"))
+                    path_ = ("volumes", found.name)
+                    self._writer.note(path_, claim.get("readOnly"), Fidelity.NATIVE, DEFAULT)
         elif host is not None:
             self._host(path, mount, host)
         elif empty is not None:
@@ -121,11 +123,12 @@ class MountReader:
         self._writer.put((*here, "target"), mount.get("mountPath"), target)
         if is_true(mount.get("readOnly")):
             self._read_only(here, mount)
-        self._writer.note(here, mount.get("name"))
-        self._writer.note(here, mount.get("readOnly"))
+        self._writer.note(here, mount.get("name"), Fidelity.NATIVE, PLACE)
+        if not is_true(mount.get("readOnly")):
+            self._writer.note(here, mount.get("readOnly"), Fidelity.NATIVE, DEFAULT)
         propagation = mount.get("mountPropagation")
         if kind != "bind" and propagation is not None and text_of(propagation) == "None":
-            self._writer.note(here, propagation)
+            self._writer.note(here, propagation, Fidelity.NATIVE, DEFAULT)
         return here
 
     def _read_only(self, here: FieldPath, item: Item) -> None:
@@ -156,7 +159,7 @@ class MountReader:
         if kind is not None and text_of(kind) == "DirectoryOrCreate":
             self._writer.put((*here, "bind", "create_host_path"), kind, value=True)
         elif kind is not None and text_of(kind) in _CHECKED:
-            self._writer.note(here, kind)
+            self._writer.note(here, kind, Fidelity.NATIVE, "the folder must be there")
         propagation = mount.get("mountPropagation")
         if propagation is not None and text_of(propagation) in _PROPAGATION:
             said = _PROPAGATION[text_of(propagation)]

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 KEPT = "kept as an override, which Kubernetes alone heeds"
 OWN = "orch writes it by itself"
 DEFAULT = "this is the default"
+PLACE = "it is known here by its place"
+IMPLIED = "what stands here says the same"
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,14 +177,14 @@ def is_ours(thing: Thing) -> bool:
 def note_identity(writer: Writer, thing: Thing, path: FieldPath) -> None:
     """Account for an object's type, name and state, which the part of the spec stands for."""
     for key in ("apiVersion", "kind"):
-        writer.note(path, thing.item.get(key))
+        writer.note(path, thing.item.get(key), Fidelity.NATIVE, PLACE)
     writer.note(path, thing.item.value.get("status"), Fidelity.NATIVE, SEEN)
     metadata = thing.item.value.get("metadata")
     if metadata is None:
         return
     writer.note(path, metadata if not metadata.value else None)
     for key in ("name", "namespace", "generateName"):
-        writer.note(path, metadata.get(key))
+        writer.note(path, metadata.get(key), Fidelity.NATIVE, PLACE)
     for key in _SERVER:
         writer.note(path, metadata.value.get(key), Fidelity.NATIVE, SEEN)
     for key, item in (metadata.get("annotations") or Item({})).items():

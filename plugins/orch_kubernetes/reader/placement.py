@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from orch.types import Consequence, Fidelity
 from orch_kubernetes.placement import CONTROL_PLANE, HOST
 from orch_kubernetes.reader.objects import selects, texts
+from orch_kubernetes.reader.part import IMPLIED
 from orch_kubernetes.reader.values import number_of, text_of
 from orch_kubernetes.workload import EVICTED_AFTER, UNREACHABLE
 
@@ -151,7 +152,8 @@ class PlacementReader:
             return
         said = {"spread": attribute(key)}
         firm = when == "DoNotSchedule" or skew > 1
-        outcome, reason = (Fidelity.DEGRADED, WISH) if firm else (Fidelity.NATIVE, "")
+        firm = firm or not selects(spread.get("labelSelector"), self._part.labels)
+        outcome, reason = (Fidelity.DEGRADED, WISH) if firm else (Fidelity.NATIVE, IMPLIED)
         self._add("preferences", spread, said, outcome=outcome, reason=reason)
 
     # -- tolerations -----------------------------------------------------------------------------
@@ -166,7 +168,7 @@ class PlacementReader:
             return listed
         said = "wait" if seconds == {None} else "replace"
         for one in silent:
-            self._part.put(("deploy", "on_partition"), one, said)
+            self._part.put(("deploy", "on_partition"), one, said, reason=IMPLIED)
         return [one for one in listed if one not in silent]
 
     def _tolerate(self, toleration: Item) -> None:
@@ -180,7 +182,7 @@ class PlacementReader:
         if effect is not None and text_of(effect) in _EFFECTS:
             self._writer.put((*here, "effect"), effect, _EFFECTS[text_of(effect)])
         self._writer.put((*here, "seconds"), toleration.get("tolerationSeconds"))
-        self._writer.note(here, toleration.get("operator"))
+        self._writer.note(here, toleration.get("operator"), Fidelity.NATIVE, IMPLIED)
         if not text_of(toleration.get("value")) and text_of(toleration.get("operator")) != "Exists":
             reason = "a taint of any value is accepted"
             self._writer.note(here, toleration, Fidelity.DEGRADED, reason, Consequence.COSMETIC)

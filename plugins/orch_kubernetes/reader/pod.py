@@ -10,7 +10,7 @@ from orch_kubernetes import names
 from orch_kubernetes.reader.container import write_container, write_reachable
 from orch_kubernetes.reader.images import account_triggers
 from orch_kubernetes.reader.mounts import MountReader
-from orch_kubernetes.reader.part import DEFAULT, OWN, OWN_LABELS, SEEN, is_ours, is_tools
+from orch_kubernetes.reader.part import DEFAULT, OWN, OWN_LABELS, PLACE, SEEN, is_ours, is_tools
 from orch_kubernetes.reader.placement import PlacementReader
 from orch_kubernetes.reader.probes import write_hooks
 from orch_kubernetes.reader.security import write_pod_security
@@ -58,7 +58,7 @@ def write_pod(part: Part) -> None:
     for container in beside:
         path = part.at("sidecars", _sidecar_name(part, container))
         write_container(part, path, container, (*path, "resources"))
-        part.writer.note(path, container.get("restartPolicy"))
+        part.writer.note(path, container.get("restartPolicy"), Fidelity.NATIVE, PLACE)
         write_reachable(part, path, container)
         mounts.write(path, container)
     mounts.account()

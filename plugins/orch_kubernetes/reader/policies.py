@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from orch.load.item import Item
 from orch.types import Consequence, Fidelity
 from orch_kubernetes.reader.objects import selects
-from orch_kubernetes.reader.part import is_ours, note_identity
+from orch_kubernetes.reader.part import IMPLIED, is_ours, note_identity
 from orch_kubernetes.reader.probes import part_port
 from orch_kubernetes.reader.values import number_of, spec_name, text_of
 
@@ -77,7 +77,7 @@ class PolicyReader:
             if entry.peers or entry.part.name not in open_:
                 self._write(entry)
             else:
-                self._writer.note(("policies",), entry.item)
+                self._writer.note(("policies",), entry.item, Fidelity.NATIVE, IMPLIED)
 
     def _admit_mates(self, name: str) -> None:
         mates = self._mates.get(name, {})
@@ -151,11 +151,11 @@ class PolicyReader:
         if not members:
             return
         note_identity(self._writer, thing, ("policies",))
-        self._writer.note(("policies",), spec.get("podSelector"))
+        self._writer.note(("policies",), spec.get("podSelector"), Fidelity.NATIVE, IMPLIED)
         kinds = spec.get("policyTypes")
         for kind in kinds or ():
             if kind.value == "Ingress" or spec.get("egress") is not None:
-                self._writer.note(("policies",), kind)
+                self._writer.note(("policies",), kind, Fidelity.NATIVE, IMPLIED)
         if kinds is None or any(kind.value == "Ingress" for kind in kinds):
             self._ways_in(thing, spec, members)
         for rule in spec.get("egress") or ():
@@ -247,7 +247,7 @@ class PolicyReader:
         if entry.peers:
             said["from"] = [{"service": peer.name} for peer in entry.peers]
         if any(said == standing for standing in self._writer.document.get("policies") or ()):
-            self._writer.note(("policies",), entry.item)
+            self._writer.note(("policies",), entry.item, Fidelity.NATIVE, IMPLIED)
             return
         here: FieldPath = ("policies", self._writer.size(("policies",)))
         if entry.item.path == (entry.item.path[0],):

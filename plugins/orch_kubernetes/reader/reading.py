@@ -18,6 +18,7 @@ from orch_kubernetes.reader.losses import CUSTOM, loss_of
 from orch_kubernetes.reader.objects import Objects, is_part, is_standard, texts, things, wrap
 from orch_kubernetes.reader.part import (
     OWN_LABELS,
+    PLACE,
     Around,
     Part,
     is_owned,
@@ -151,7 +152,7 @@ def _note_list(writer: Writer, document: Item) -> None:
         return
     for key, member in document.items():
         if key != "items":
-            writer.note(("name",), member)
+            writer.note(("name",), member, Fidelity.NATIVE, PLACE)
     for member in document.get("items") or ():
         _note_list(writer, member)
 

@@ -88,7 +88,7 @@ def _login(around: Around, thing: Thing, named: Item) -> None:
             around.secrets.refer(where, leaf, thing, key, registry=host)
         note_identity(around.writer, thing, path)
         for said in ("type", "immutable"):
-            around.writer.note(path, thing.item.get(said))
+            around.writer.note(path, thing.item.get(said), Fidelity.NATIVE, OWN)
 
 
 def _logins(leaf: Item | None) -> Mapping[str, dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from orch.load.item import Item
 from orch.types import Consequence, Fidelity
 from orch_kubernetes.flavours import FLAVOURS
-from orch_kubernetes.reader.part import is_ours, note_identity
+from orch_kubernetes.reader.part import IMPLIED, is_ours, note_identity
 from orch_kubernetes.reader.services import lead_to
 from orch_kubernetes.reader.values import number_of, text_of
 
@@ -148,8 +148,10 @@ class RouteReader:
         kind = text_of(path.get("pathType"))
         exact = kind == "Exact" or any(sign in said for sign in "(*[")
         outcome = Fidelity.DEGRADED if exact else Fidelity.NATIVE
-        self._writer.note((*here, "path"), path.get("path"), outcome, PREFIX if exact else "")
-        self._writer.note((*here, "path"), path.get("pathType"))
+        told = PREFIX if exact else ""
+        item = path.get("path")
+        self._writer.note((*here, "path"), item, outcome, told, Consequence.NETWORK)
+        self._writer.note((*here, "path"), path.get("pathType"), Fidelity.NATIVE, IMPLIED)
 
     def _backend(
         self, thing: Thing, host: str, path: str, backend: Item, made: list[tuple[str, FieldPath]]
@@ -186,8 +188,8 @@ class RouteReader:
             how: dict[str, Any] = {"outcome": Fidelity.EMULATED, "reason": ACME}
             self._writer.put((*here, "tls", "acme"), issuer, value=True, **how)
             kind = thing.at("metadata", "annotations", ISSUER_KIND)
-            self._writer.note((*here, "tls", "acme"), kind)
-            self._writer.note((*here, "tls", "acme"), named)
+            for item in (kind, named):
+                self._writer.note((*here, "tls", "acme"), item, Fidelity.NATIVE, ACME)
         elif named is not None:
             self._writer.put((*here, "tls", "certificate"), named)
 
@@ -210,7 +212,7 @@ class RouteReader:
         self._tell_failed(carried=first is not None)
         if first is not None:
             self._writer.note((*first, "host"), hosts)
-            self._writer.note(first, spec.get("parentRefs"))
+            self._writer.note(first, spec.get("parentRefs"), Fidelity.NATIVE, WAY_IN)
 
     def _rule(self, thing: Thing, host: str, rule: Item) -> list[FieldPath]:
         made: list[FieldPath] = []
@@ -248,7 +250,8 @@ class RouteReader:
         kind = text_of(path.get("type"))
         exact = kind not in ("PathPrefix", "")
         outcome = Fidelity.DEGRADED if exact else Fidelity.NATIVE
-        self._writer.note((*here, "path"), path, outcome, PREFIX if exact else "")
+        told = PREFIX if exact else ""
+        self._writer.note((*here, "path"), path, outcome, told, Consequence.NETWORK)
 
     def _to(
         self, thing: Thing, host: str, path: str, backend: Item, *, several: bool
@@ -259,7 +262,7 @@ class RouteReader:
         here = self._add(thing, host, path, (text_of(name), name), backend.get("port"))
         if here is not None:
             for key in ("kind", "group"):
-                self._writer.note(here, backend.get(key))
+                self._writer.note(here, backend.get(key), Fidelity.NATIVE, IMPLIED)
             self._weigh(here, weight)
             if several and weight is None:
                 self._writer.set((*here, "weight"), 1, backend)
@@ -297,7 +300,7 @@ class RouteReader:
                 self._writer.note((*here, "port"), spec.get("port"))
                 wild = spec.get("wildcardPolicy")
                 if text_of(wild) == "None":
-                    self._writer.note(here, wild)
+                    self._writer.note(here, wild, Fidelity.NATIVE, IMPLIED)
                 self._openshift_tls(thing, spec.get("tls"), here)
 
     def _openshift_backend(self, thing: Thing, backend: Item, *, several: bool) -> FieldPath | None:
@@ -309,13 +312,13 @@ class RouteReader:
         here = self._add(thing, host, path, (text_of(name), name), port)
         if here is None:
             return None
-        self._writer.note(here, backend.get("kind"))
+        self._writer.note(here, backend.get("kind"), Fidelity.NATIVE, IMPLIED)
         if several or number_of(weight) not in (None, 100):
             self._weigh(here, weight)
             if several and number_of(weight) is None:
                 self._writer.set((*here, "weight"), 100, backend)
         else:
-            self._writer.note(here, weight)
+            self._writer.note(here, weight, Fidelity.NATIVE, "it is the only one")
         return here
 
     def _openshift_tls(self, thing: Thing, tls: Item | None, here: FieldPath) -> None:
@@ -344,7 +347,8 @@ class RouteReader:
         policy = tls.get("insecureEdgeTerminationPolicy")
         kept = text_of(policy) in ("Redirect", "")
         outcome = Fidelity.NATIVE if kept else Fidelity.DEGRADED
-        self._writer.note((*here, "tls"), policy, outcome, "" if kept else UNSAFE)
+        told = "" if kept else UNSAFE
+        self._writer.note((*here, "tls"), policy, outcome, told, Consequence.SECURITY)
 
 
 def _is_issued(secret: Thing) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from orch.load.item import Item
 from orch.types import Consequence, Fidelity
 from orch_kubernetes.reader.objects import selects
-from orch_kubernetes.reader.part import DEFAULT, note_identity
+from orch_kubernetes.reader.part import DEFAULT, IMPLIED, note_identity
 from orch_kubernetes.reader.values import number_of, quantity, seconds, share, text_of
 from orch_kubernetes.scaling import PRIORITY_STEP, REQUESTS
 
@@ -98,7 +98,7 @@ def _metric(part: Part, metric: Item) -> None:
         old = resource.get("targetAverageUtilization")
         share_ = number_of(resource.at("target", "averageUtilization") or old)
         if name in ("cpu", "memory") and share_:
-            _add(part, metric, {"type": name, "target": share_})
+            _add(part, metric, {"type": name, "target": share_}, reason=IMPLIED)
             return
     if kind == "Pods" and pods is not None:
         name = text_of(pods.at("metric", "name") or pods.get("metricName"))
@@ -107,7 +107,7 @@ def _metric(part: Part, metric: Item) -> None:
         if name and amount:
             target = int(amount) if amount == int(amount) else float(amount)
             known = {"type": "requests"} if name == REQUESTS else {"type": "custom", "name": name}
-            _add(part, metric, {**known, "target": target})
+            _add(part, metric, {**known, "target": target}, reason=IMPLIED)
             return
     mend = "measure it for each pod, or in per cent"
     part.writer.lose(metric, ABSOLUTE, mend, Consequence.AVAILABILITY)
@@ -160,4 +160,4 @@ def _priority(part: Part) -> None:
     part.put(keys, item, rank, outcome=outcome, reason=reason)
     note_identity(part.writer, thing, part.at(*keys))
     part.writer.note(part.at(*keys), thing.at("value"), outcome, reason)
-    part.note(thing.at("description"), "its number counts", *map(str, keys))
+    part.note(thing.at("description"), "its number counts")

@@ -10,7 +10,7 @@ from orch.types import Consequence, Fidelity
 from orch_kubernetes.network import HEADLESS, POD_NAME
 from orch_kubernetes.reader.container import has_port_name, ports_of, standing_port
 from orch_kubernetes.reader.objects import is_part
-from orch_kubernetes.reader.part import DEFAULT, note_identity
+from orch_kubernetes.reader.part import DEFAULT, IMPLIED, note_identity
 from orch_kubernetes.reader.probes import part_port
 from orch_kubernetes.reader.values import number_of, spec_name, text_of
 
@@ -66,10 +66,11 @@ class ServiceReader:
             return
         self.behind[thing.namespace, thing.name] = parts
         note_identity(self._writer, thing, parts[0].path)
-        self._writer.note(parts[0].path, thing.at("spec", "selector"))
+        self._writer.note(parts[0].path, thing.at("spec", "selector"), Fidelity.NATIVE, IMPLIED)
         for key, item in (thing.at("metadata", "labels") or Item({})).items():
-            if not item.ways and item.value in parts[0].labels.values():
-                self._writer.note((*parts[0].path, "labels", key), item)
+            if not item.ways and parts[0].labels.get(key) == item.value:
+                path = (*parts[0].path, "labels")
+                self._writer.note(path, item, Fidelity.NATIVE, "its pods have it")
         self._settings(thing, parts)
         for part in parts:
             self._called(thing, part)
@@ -149,7 +150,7 @@ class ServiceReader:
             if protocol != "tcp":
                 self._writer.set((*here, "protocol"), protocol, port)
         for key in ("protocol", "targetPort"):
-            self._writer.note(here, port.get(key))
+            self._writer.note(here, port.get(key), Fidelity.NATIVE, IMPLIED)
         self._name(part, here, port)
         known: tuple[int | str, ...] = (number, text_of(port.get("name")))
         for said in known:
@@ -170,7 +171,7 @@ class ServiceReader:
                 path, port.get("port"), Fidelity.DEGRADED, reason, Consequence.NETWORK
             )
         elif not outside:
-            self._writer.note((*here, "target"), port.get("port"))
+            self._writer.note((*here, "target"), port.get("port"), Fidelity.NATIVE, IMPLIED)
 
     def _name(self, part: Part, here: FieldPath, port: Item) -> None:
         name, standing = port.get("name"), self._writer.get((*here, "name"))
@@ -179,7 +180,8 @@ class ServiceReader:
         if standing is None and fits:
             self._writer.put((*here, "name"), name)
         elif name is not None:
-            self._writer.note((*here, "name") if standing else here, name)
+            reason = "the container's own name of the port counts"
+            self._writer.note(here, name, Fidelity.NATIVE, reason if standing else IMPLIED)
 
     def _publish(
         self, thing: Thing, part: Part, port: Item, here: FieldPath, *, alone: bool
@@ -196,7 +198,7 @@ class ServiceReader:
             reason = f"{taken} is published on this port already, and both would share an address"
             mend = "use a route, or another port"
             writer.lose(port.get("port"), reason, mend, Consequence.NETWORK)
-            writer.note(here, chosen)
+            writer.note(here, chosen, Fidelity.NATIVE, IMPLIED)
             return
         standing = writer.get((*here, "published"))
         if standing is not None and standing != number:
@@ -207,7 +209,7 @@ class ServiceReader:
         writer.put((*here, "published"), item, outcome=outcome, reason=reason,
             consequence=Consequence.NETWORK)  # fmt: skip
         for key in ("port", "nodePort"):
-            writer.note((*here, "published"), port.get(key))
+            writer.note((*here, "published"), port.get(key), Fidelity.NATIVE, IMPLIED)
 
     def _again(self, part: Part, here: FieldPath) -> FieldPath:
         """A second way in to a port that is published already."""

@@ -9,7 +9,7 @@ from orch.types import Consequence, Fidelity
 from orch_kubernetes import names
 from orch_kubernetes.job import CONCURRENCY
 from orch_kubernetes.reader.objects import is_a
-from orch_kubernetes.reader.part import DEFAULT, OWN, Part, is_ours, note_identity
+from orch_kubernetes.reader.part import DEFAULT, IMPLIED, OWN, Part, is_ours, note_identity
 from orch_kubernetes.reader.values import is_true, number_of, seconds, share, text_of
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def write_update(part: Part) -> None:
         )
     if kind == "Recreate" and strategy is not None:
         _set(part, strategy, "parallelism", 0)
-        part.note(strategy, "", "deploy", "update_config")
+        part.note(strategy, IMPLIED, "deploy", "update_config")
     elif kind == "OnDelete" and strategy is not None:
         mend = "deploy when the pods may be replaced"
         part.writer.lose(strategy, BY_HAND, mend, Consequence.AVAILABILITY)
@@ -204,7 +204,7 @@ def _one_by_one(part: Part, strategy: Item | None) -> None:
     number = share(away.value, part.replicas, up=False) if away is not None else None
     if number is not None:
         part.put(("deploy", "update_config", "parallelism"), away, max(number, 1))
-    part.note(strategy.get("type"))
+    part.note(strategy.get("type"), IMPLIED)
 
 
 def _rolling(part: Part, strategy: Item | None) -> None:
@@ -229,17 +229,21 @@ def _rolling(part: Part, strategy: Item | None) -> None:
     path = ("deploy", "update_config")
     if strategy is None:
         return
-    for item in (strategy.get("type"), rolling if rolling is not None else None):
+    late = rolling.get("timeoutSeconds") if rolling is not None else None
+    if number_of(late) is not None:
+        said = seconds(number_of(late) or 0)
+        part.put((*path, "progress_deadline"), late, said)
+    for item in (strategy.get("type"), surge, away):
         if item is None:
             continue
-        if more and not first and item is rolling:
+        if more and not first and item is surge:
             part.writer.note(part.at(*path), item, Fidelity.DEGRADED, ONE_WRITER,
                 Consequence.AVAILABILITY)  # fmt: skip
-        elif more and less and item is rolling:
+        elif more and less and first and item is away:
             part.writer.note(part.at(*path), item, Fidelity.DEGRADED, BOTH,
                 Consequence.AVAILABILITY)  # fmt: skip
         else:
-            part.note(item, "", *path)
+            part.note(item, IMPLIED, *path)
 
 
 def _is_held(part: Part, *, said: bool) -> bool:
