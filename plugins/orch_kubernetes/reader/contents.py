@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 STDIN = "<stdin>"
 PROVIDER = "manifest"
 REFERRED = "the value stays in the manifest, and is read from there when it is sent"
-NOT_KEPT = "a value that came by standard input is kept nowhere"
+NOT_KEPT = "a value that came with no file is kept nowhere"
 ON_CLUSTER = "the Secret of the cluster is used as it is"
 LOGINS = (".dockerconfigjson", ".dockercfg")
 NO_KEY = "the Secret that was read has no such key"
@@ -160,24 +160,28 @@ class Secrets:
         self, path: FieldPath, leaf: Item, thing: Thing | None, key: str, **options: str
     ) -> None:
         """Say where a value is found: in the manifest's file, a variable or the cluster."""
-        put: dict[str, Any] = {"outcome": Fidelity.NATIVE}
-        if thing is None or not leaf.place.file:
-            self._outside(path, thing.name if thing is not None else "", key, leaf)
-            self._writer.note(path, leaf, Fidelity.NATIVE, ON_CLUSTER)
-        elif leaf.place.file == STDIN:
-            variable = re.sub(r"[^A-Z0-9]+", "_", str(path[-1]).upper()).strip("_")
-            self._writer.put((*path, "provider"), leaf, "env", outcome=Fidelity.DEGRADED,
-                reason=NOT_KEPT, mend=f"set the variable {variable}",
-                consequence=Consequence.AVAILABILITY)  # fmt: skip
-            self._writer.set((*path, "key"), variable, leaf)
-        else:
-            self._writer.put((*path, "provider"), leaf, PROVIDER, reason=REFERRED, **put)
+        in_file = leaf.place.file and leaf.place.file != STDIN
+        if thing is not None and in_file:
+            self._writer.put((*path, "provider"), leaf, PROVIDER, reason=REFERRED)
             file = os.path.relpath(leaf.place.file, self._base or ".")
             self._writer.set((*path, "path"), file, leaf)
             parts = (thing.kind, *([thing.namespace] if thing.namespace else []), thing.name, key)
             self._writer.set((*path, "key"), "/".join(parts), leaf)
             for name, value in options.items():
                 self._writer.set((*path, "options", name), value, leaf)
+        elif thing is not None and thing.kind == "Secret" and not leaf.place.file:
+            self._outside(path, thing.name, key, leaf)
+            self._writer.note(path, leaf, Fidelity.NATIVE, ON_CLUSTER)
+        else:
+            self._ask(path, leaf)
+
+    def _ask(self, path: FieldPath, leaf: Item) -> None:
+        """Let whoever deploys give the value as a variable."""
+        variable = re.sub(r"[^A-Z0-9]+", "_", str(path[-1]).upper()).strip("_")
+        how: dict[str, Any] = {"outcome": Fidelity.DEGRADED, "reason": NOT_KEPT}
+        self._writer.put((*path, "provider"), leaf, "env", **how,
+            mend=f"set the variable {variable}", consequence=Consequence.AVAILABILITY)  # fmt: skip
+        self._writer.set((*path, "key"), variable, leaf)
 
     def name_for(self, thing: Thing, key: str, *wishes: str) -> FieldPath:
         """Where a secret that is no Secret's own key is written."""

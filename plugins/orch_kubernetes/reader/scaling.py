@@ -48,7 +48,7 @@ def _autoscale(around: Around, thing: Thing) -> None:
         return
     path = part.at("autoscale")
     note_identity(part.writer, thing, path)
-    part.note(spec.get("scaleTargetRef"), "", "autoscale")
+    part.note(spec.get("scaleTargetRef"), IMPLIED, "autoscale")
     least = number_of(spec.get("minReplicas"))
     if least is not None:
         part.put(("autoscale", "min"), spec.get("minReplicas"), least)
