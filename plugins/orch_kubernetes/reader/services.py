@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from orch_kubernetes.reader.objects import Objects, Thing
     from orch_kubernetes.reader.part import Around, Part
 
-_GENERATED = re.compile(r"(tcp|udp|sctp)-\d+|\d+|port-?\d*")
+_GENERATED = re.compile(r"(tcp|udp|sctp)-\d+|\d+(-(tcp|udp|sctp))?|port-?\d*")
 _OUTSIDE = ("LoadBalancer", "NodePort")
 _DEFAULTS: Mapping[str, Sequence[Any]] = {
     "sessionAffinity": ("None",),
