@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from orch.errors import InvalidSpec
@@ -53,10 +54,13 @@ class Manifests:
             mend = "run: helm template CHART | orch import -"
             self.faults.append(Diagnostic(fault, (), Place(name, line, 1), mend))
             return []
+        told: list[Diagnostic] = []
         try:
-            documents = parse(text, name, self.faults)
+            documents = parse(text, name, told)
         except Malformed as malformed:
-            self.faults.append(malformed.diagnostic)
+            documents, told = [], [*told, malformed.diagnostic]
+        self.faults += (_joined(fault) for fault in told)
+        if told:
             return []
         held = [document for document in documents if document.value is not None]
         if not held:
@@ -83,6 +87,13 @@ class Manifests:
 
     def _fault(self, document: Item, fault: str, mend: str) -> None:
         self.faults.append(Diagnostic(fault, (), document.place, mend))
+
+
+def _joined(fault: Diagnostic) -> Diagnostic:
+    """Two objects without a line between them look like one whose keys stand there twice."""
+    if fault.path not in (("apiVersion",), ("kind",)):
+        return fault
+    return replace(fault, mend="put a line of --- between two objects, or remove one of them")
 
 
 def read_files(files: Sequence[Path]) -> Reading:

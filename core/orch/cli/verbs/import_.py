@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -16,12 +18,11 @@ from orch.cli.render.report import Report, Span
 from orch.errors import InvalidSpec, UsageFault
 from orch.load.defaults import spread
 from orch.load.detect import HEAD
-from orch.load.files import read_text
+from orch.load.files import folder_of, read_text
+from orch.load.move import moved
 from orch.types import Severity
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from orch.backend.contract import Reader, Reading
     from orch.cli.choices import TargetChoice
     from orch.cli.render.shapes import ImportShape
@@ -87,6 +88,9 @@ def command(
         reader = _reader(read, format_)
         choice = SpecChoice(read, format_, None, profile, setting, env_file)
         reading, format_ = reader.read(read, _variables(choice), profile), reader.name
+        folder = file_out.parent if file_out is not None else Path()
+        document = moved(reading.document, folder_of(read[0]), folder)
+        reading = replace(reading, document=document)
     rows = list(reading.ledger) if every else list(reading.ledger.notable)
     if form == "json":
         settings.out.json(_shape(files, format_, reading, rows))
@@ -107,8 +111,6 @@ def _is_live(context: click.Context) -> bool:
 
 
 def _live(choice: TargetChoice, names: tuple[Path, ...]) -> tuple[Reading, str]:
-    from pathlib import Path
-
     from orch.backend.contract import SupportsLiveRead
     from orch.cli.connect import opened
     from orch.cli.targets import choose
