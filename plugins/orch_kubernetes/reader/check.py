@@ -140,6 +140,7 @@ _FLAGS = frozenset(
         "immutable",
     ]
 )
+_OF_MAPPINGS = (_LISTS - {"command", "args", "hostnames"}) | {"from", "to"}
 QUOTE = "put it in quotes"
 _VALUED = frozenset(("env", "httpHeaders", "sysctls", "tolerations"))
 """Lists whose members have a `value`, which is text."""
@@ -189,6 +190,8 @@ def _members(key: str, member: Item) -> Iterator[Diagnostic]:
     elif isinstance(member.value, dict):
         for name, below in member.items():
             yield from _walk(name, below, key)
+    elif key in _OF_MAPPINGS:
+        yield _told(member, "a mapping", "write keys and values")
 
 
 def _text(item: Item) -> Iterator[Diagnostic]:
@@ -198,23 +201,26 @@ def _text(item: Item) -> Iterator[Diagnostic]:
 
 def _wrong(key: str, value: object, above: str) -> tuple[str, str] | None:
     """What is meant instead, and how to write it; None when the type is right."""
-    scalar = not isinstance(value, dict | list)
     if key in _MAPPINGS and not isinstance(value, dict):
         return "a mapping", f"write {key}: with keys below it"
-    if key in _LISTS and not isinstance(value, list) and (scalar or key not in ("data", "items")):
+    if key in _LISTS and not isinstance(value, list):
         return "a list", f"write {key}: with `- ` before each member"
     is_text = key in _TEXTS or (key == "value" and above in _VALUED)
     if is_text and not isinstance(value, str):
         return "text", QUOTE
-    if key in _NUMBERS and (isinstance(value, bool) or not isinstance(value, int)):
-        return "a whole number", "write it without quotes, such as 3"
     if key in _FLAGS and not isinstance(value, bool):
         return "true or false", "write one of them, without quotes"
-    return None
+    return _wrong_number(value) if key in _NUMBERS else None
+
+
+def _wrong_number(value: object) -> tuple[str, str] | None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        return "a whole number", "write it without quotes, such as 3"
+    return ("a number of 0 or more", "write one such as 3") if value < 0 else None
 
 
 def _told(item: Item, meant: str, mend: str) -> Diagnostic:
     """What stands there is named by its kind alone: it may be secret."""
     kinds = {dict: "a mapping", list: "a list", bool: "true or false", str: "text"}
-    found = kinds.get(type(item.value), "a number")
+    found = "nothing" if item.value is None else kinds.get(type(item.value), "a number")
     return Diagnostic(f"{found} stands here, and {meant} is meant", item.path, item.place, mend)

@@ -81,6 +81,8 @@ class RouteReader:
         wanted = port.value if isinstance(port, Item) else port
         if isinstance(wanted, str) and wanted.isdigit():
             wanted = int(wanted)
+        if isinstance(wanted, dict | list):
+            return None
         space = thing.namespace
         ports = self._services.ports
         if wanted is not None:
