@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orch.spec.base import NAME_PATTERN
+from orch_kubernetes.container import escaped
 from orch_kubernetes.reader import KubernetesReader
 from orch_kubernetes.reader.env import filled
 from orch_kubernetes.reader.values import cpus, quantity, share, size, spec_name
@@ -83,3 +84,10 @@ def test_references_are_filled_as_the_kubelet_does(text: str, result: str, missi
 )
 def test_detection(tmp_path: Path, name: str, head: str, sure: int) -> None:
     assert KubernetesReader().detect(tmp_path / name, head) == sure
+
+
+@pytest.mark.parametrize(
+    "text", ["$(A)", "$$(A)", "$$", "$$$", "$A", "a$$b$(", "$", "${A}", "$ $("]
+)
+def test_what_compile_escapes_reads_as_it_was(text: str) -> None:
+    assert filled(escaped(text), {"A": "1"}) == (text, False)
