@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from orch.load.item import Item
-    from orch_kubernetes.reader.part import Part
+    from orch_kubernetes.reader.part import Around, Part
 
 TRIGGERS = "image.openshift.io/triggers"
 NO_WATCH = "a new image is deployed by a deploy, and not as soon as it is there"
@@ -71,8 +71,8 @@ def account_triggers(part: Part) -> None:
     writer.note(part.path, annotation, Fidelity.DEGRADED, NO_WATCH, Consequence.COSMETIC)
 
 
-def account_streams(part: Part) -> None:
+def account_streams(around: Around) -> None:
     """An image stream whose tag is used is accounted for by the image."""
-    for thing in part.around.objects.of_kind("ImageStream"):
+    for thing in around.objects.of_kind("ImageStream"):
         if any(leaf.ways for leaf in thing.item.leaves()):
-            part.writer.note(part.path, thing.item, Fidelity.NATIVE, "its tag is the image")
+            around.writer.note(("services",), thing.item, Fidelity.NATIVE, "its tag is the image")

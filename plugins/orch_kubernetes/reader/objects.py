@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from orch.load.item import Item
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from orch.types import FieldPath
 
+T = TypeVar("T")
 CORE = ""
 OUR_GROUPS = frozenset(
     (
@@ -130,6 +131,7 @@ class Objects:
 
     all: tuple[Thing, ...]
     _by_name: dict[tuple[str, str, str], Thing] = field(default_factory=dict)
+    _by_kind: dict[str, list[Thing]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, found: Sequence[Thing]) -> Objects:
@@ -141,7 +143,11 @@ class Objects:
             if thing.name and key in by_name:
                 by_name[key].item.replace(thing.item.place)
             by_name[key if thing.name else (*key[:2], str(id(thing)))] = thing
-        return cls(tuple(by_name.values()), by_name)
+        by_kind: dict[str, list[Thing]] = {}
+        for thing in by_name.values():
+            if thing.group in OUR_GROUPS:
+                by_kind.setdefault(thing.kind, []).append(thing)
+        return cls(tuple(by_name.values()), by_name, by_kind)
 
     def find(self, kind: str, name: str, namespace: str) -> Thing | None:
         """The object of a kind by its name, None when it is not among those that were read."""
@@ -150,7 +156,7 @@ class Objects:
     def of_kind(self, *kinds: str) -> Iterator[Thing]:
         """All objects of these kinds, in the order of the kinds."""
         for kind in kinds:
-            yield from (thing for thing in self.all if is_a(thing, kind))
+            yield from self._by_kind.get(kind, ())
 
     @property
     def namespaces(self) -> list[str]:
@@ -188,3 +194,45 @@ def _holds(rule: Item, labels: Mapping[str, str]) -> bool:
     if operator in ("In", "NotIn"):
         return (labels.get(key) in values) is (operator == "In")
     return (key in labels) is (operator == "Exists")
+
+
+class Pods(Generic[T]):
+    """What has pods, found by their labels: an application may have thousands."""
+
+    def __init__(self, entries: Iterable[tuple[T, str, Mapping[str, str]]]) -> None:
+        self._entries = list(entries)
+        self._by_label: dict[tuple[str, str, str], list[int]] = {}
+        self._by_space: dict[str, list[int]] = {}
+        for number, (_, space, labels) in enumerate(self._entries):
+            self._by_space.setdefault(space, []).append(number)
+            for pair in labels.items():
+                self._by_label.setdefault((space, *pair), []).append(number)
+
+    def with_labels(self, space: str, wanted: Mapping[str, str]) -> list[T]:
+        """All that a Service means with these labels: none, when it names none."""
+        if not wanted:
+            return []
+        return self._those(self._near(space, wanted), lambda labels: is_part(wanted, labels))
+
+    def meant(self, space: str, selector: Item | None) -> list[T]:
+        """All that a selector with `matchLabels` and `matchExpressions` means."""
+        if selector is None:
+            return []
+        near = self._near(space, texts(selector.get("matchLabels")))
+        for rule in selector.get("matchExpressions") or ():
+            if _text(rule, "operator") == "In":
+                near = min(near, self._any_of(space, rule), key=len)
+        return self._those(near, lambda labels: selects(selector, labels))
+
+    def _those(self, near: Sequence[int], fits: Callable[[Mapping[str, str]], bool]) -> list[T]:
+        return [self._entries[n][0] for n in near if fits(self._entries[n][2])]
+
+    def _near(self, space: str, wanted: Mapping[str, str]) -> list[int]:
+        """The shortest list of those that have one of the labels."""
+        lists = [self._by_label.get((space, *pair), []) for pair in wanted.items()]
+        return min(lists, key=len, default=self._by_space.get(space, []))
+
+    def _any_of(self, space: str, rule: Item) -> list[int]:
+        key = _text(rule, "key")
+        values = [str(value.value) for value in rule.get("values") or ()]
+        return sorted({n for value in values for n in self._by_label.get((space, key, value), ())})

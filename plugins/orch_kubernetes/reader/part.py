@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from orch.load.item import Item
 from orch.types import Consequence, Fidelity
 from orch_kubernetes import names
 from orch_kubernetes.flavours import FLAVOURS
-from orch_kubernetes.reader.objects import texts
+from orch_kubernetes.reader.objects import Pods, texts
 from orch_kubernetes.reader.values import is_true, number_of
 
 if TYPE_CHECKING:
@@ -40,7 +41,16 @@ class Around:
 
     def part_of(self, thing: Thing) -> Part | None:
         """The part that an object became."""
-        return next((part for part in self.parts if part.thing is thing), None)
+        return self._by_thing.get(id(thing))
+
+    @cached_property
+    def _by_thing(self) -> dict[int, Part]:
+        return {id(part.thing): part for part in self.parts}
+
+    @cached_property
+    def pods(self) -> Pods[Part]:
+        """The parts by the labels of their pods, once there are all."""
+        return Pods((part, part.thing.namespace, part.labels) for part in self.parts)
 
 
 @dataclass(eq=False)
@@ -76,7 +86,7 @@ class Part:
         """The spec of its pods."""
         return self.template.get("spec") or Item({})
 
-    @property
+    @cached_property
     def labels(self) -> dict[str, str]:
         """The labels of its pods."""
         return texts(self.template.at("metadata", "labels"))

@@ -122,11 +122,9 @@ class PlacementReader:
         """The parts that a term means; none when it means pods of elsewhere, too."""
         if term.get("namespaceSelector") is not None or term.get("namespaces") is not None:
             return []
-        selector = term.get("labelSelector")
+        space = self._part.thing.namespace
         return [
-            part.name
-            for part in self._part.around.parts
-            if part.thing.namespace == self._part.thing.namespace and selects(selector, part.labels)
+            part.name for part in self._part.around.pods.meant(space, term.get("labelSelector"))
         ]
 
     def _near(self, field: str, wish: Item, term: Item, *, required: bool) -> None:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orch.load.item import Item
 from orch.types import Consequence, Fidelity
-from orch_kubernetes.reader.objects import selects
 from orch_kubernetes.reader.part import IMPLIED, is_ours, note_identity
 from orch_kubernetes.reader.probes import part_port
 from orch_kubernetes.reader.values import number_of, spec_name, text_of
@@ -89,10 +88,7 @@ class PolicyReader:
     # -- networks --------------------------------------------------------------------------------
 
     def _members(self, thing: Thing, selector: Item | None) -> list[Part]:
-        parts = [p for p in self._around.parts if p.thing.namespace == thing.namespace]
-        if selector is None or not selector.value:
-            return parts
-        return [part for part in parts if selects(selector, part.labels)]
+        return self._around.pods.meant(thing.namespace, selector or Item({}))
 
     def _only_peers(self, thing: Thing) -> list[Part] | None:
         """Who may reach what it selects, when it says that by one selector of pods alone."""

@@ -15,7 +15,7 @@ from orch_kubernetes.reader.claims import Claims
 from orch_kubernetes.reader.contents import Configs, Secrets
 from orch_kubernetes.reader.images import account_streams
 from orch_kubernetes.reader.losses import CUSTOM, loss_of
-from orch_kubernetes.reader.objects import Objects, is_part, is_standard, texts, things, wrap
+from orch_kubernetes.reader.objects import Objects, Pods, is_standard, texts, things, wrap
 from orch_kubernetes.reader.part import (
     OWN_LABELS,
     PLACE,
@@ -197,11 +197,15 @@ def _parts(around: Around) -> Iterator[Part]:
     templates = {key_of(thing): template_of(thing) for thing in chosen}
     labels = {key: texts(item.at("metadata", "labels")) for key, (item, _) in templates.items()}
     names = names_of(chosen, around.objects, labels)
-    selectors = [s.texts("spec", "selector") for s in around.objects.of_kind("Service")]
+    pods = Pods((thing, thing.namespace, labels[key_of(thing)]) for thing in chosen)
+    serving = {
+        key_of(thing)
+        for service in around.objects.of_kind("Service")
+        for thing in pods.with_labels(service.namespace, service.texts("spec", "selector"))
+    }
     for thing in chosen:
         template, path = templates[key_of(thing)]
-        serves = any(one and is_part(one, labels[key_of(thing)]) for one in selectors)
-        section = section_of(thing, serves=serves)
+        section = section_of(thing, serves=key_of(thing) in serving)
         yield Part(around, thing, names[key_of(thing)], section, template, path)
 
 
@@ -224,7 +228,7 @@ def _write(around: Around) -> None:
     for part in around.parts:
         write_update(part)
         write_overrides(part, _compiled_kind(part))
-        account_streams(part)
+    account_streams(around)
 
 
 def _compiled_kind(part: Part) -> str:

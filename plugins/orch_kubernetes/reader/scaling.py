@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from orch.load.item import Item
 from orch.types import Consequence, Fidelity
-from orch_kubernetes.reader.objects import selects
 from orch_kubernetes.reader.part import DEFAULT, IMPLIED, note_identity
 from orch_kubernetes.reader.values import number_of, quantity, seconds, share, text_of
 from orch_kubernetes.scaling import PRIORITY_STEP, REQUESTS
@@ -115,13 +114,8 @@ def _metric(part: Part, metric: Item) -> None:
 
 def _disruption(around: Around, thing: Thing) -> None:
     spec = thing.item.get("spec") or Item({})
-    parts = [
-        part
-        for part in around.parts
-        if part.thing.namespace == thing.namespace
-        and not part.is_job
-        and selects(spec.get("selector"), part.labels)
-    ]
+    meant = around.pods.meant(thing.namespace, spec.get("selector"))
+    parts = [part for part in meant if not part.is_job]
     for part in parts:
         path: FieldPath = part.at("deploy", "disruption")
         note_identity(part.writer, thing, path)

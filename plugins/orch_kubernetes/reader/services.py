@@ -9,7 +9,7 @@ from orch.load.item import Item
 from orch.types import Consequence, Fidelity
 from orch_kubernetes.network import HEADLESS, POD_NAME
 from orch_kubernetes.reader.container import has_port_name, ports_of, standing_port
-from orch_kubernetes.reader.objects import is_part
+from orch_kubernetes.reader.objects import Pods
 from orch_kubernetes.reader.part import DEFAULT, IMPLIED, note_identity
 from orch_kubernetes.reader.probes import part_port
 from orch_kubernetes.reader.values import number_of, spec_name, text_of
@@ -42,7 +42,8 @@ class ServiceReader:
     """Writes what the Services of an application say of its parts."""
 
     def __init__(self, around: Around) -> None:
-        self._writer, self._parts = around.writer, around.parts
+        self._around, self._writer = around, around.writer
+        self._parts = around.parts
         self._published = around.published
         self.ports: dict[tuple[str, str, int | str], tuple[Part, int]] = {}
         """Part and port behind a port of a Service: by its namespace and name, number or name."""
@@ -55,7 +56,7 @@ class ServiceReader:
             self._one(thing)
 
     def _one(self, thing: Thing) -> None:
-        parts = selected(thing, self._parts)
+        parts = self._around.pods.with_labels(thing.namespace, thing.texts("spec", "selector"))
         if not parts:
             pod = thing.texts("spec", "selector").get(POD_NAME, "")
             owner = next((p for p in self._parts if pod.startswith(f"{p.thing.name}-")), None)
@@ -230,16 +231,6 @@ def _is_outside(thing: Thing) -> bool:
     return text_of(thing.at("spec", "type")) in _OUTSIDE
 
 
-def selected(thing: Thing, parts: Sequence[Part]) -> list[Part]:
-    """The parts that a Service leads to."""
-    selector = thing.texts("spec", "selector")
-    return [
-        part
-        for part in parts
-        if selector and part.thing.namespace == thing.namespace and is_part(selector, part.labels)
-    ]
-
-
 def _target(part: Part, aim: Item | None, number: int | None) -> int | None:
     """The container's port that is meant."""
     if aim is None or aim.value in ("", 0):
@@ -285,16 +276,10 @@ def _leading(
     things: Sequence[Thing], objects: Objects, labels: Mapping[str, Mapping[str, str]]
 ) -> dict[str, list[str]]:
     """By workload, the Services that lead to it and to no other one."""
-    by_label: dict[tuple[str, str, str], list[Thing]] = {}
-    for thing in things:
-        for pair in labels[key_of(thing)].items():
-            by_label.setdefault((thing.namespace, *pair), []).append(thing)
+    pods = Pods((thing, thing.namespace, labels[key_of(thing)]) for thing in things)
     found: dict[str, list[str]] = {}
     for service in objects.of_kind("Service"):
-        selector = service.texts("spec", "selector")
-        first = next(iter(selector.items()), None)
-        near = by_label.get((service.namespace, *first), []) if first is not None else []
-        behind = [one for one in near if is_part(selector, labels[key_of(one)])]
+        behind = pods.with_labels(service.namespace, service.texts("spec", "selector"))
         if len(behind) == 1:
             found.setdefault(key_of(behind[0]), []).append(service.name)
     return found
