@@ -151,6 +151,7 @@ class Claims:
             writer.note(path, item.value.get("status"))
             for key, label in (item.at("metadata", "labels") or Item({})).items():
                 writer.put((*path, "labels", key), label)
+        writer.note(path, spec.get("volumeName"), Fidelity.NATIVE, "the cluster binds it")
         mode = spec.get("volumeMode")
         if mode is not None and text_of(mode) == "Filesystem":
             writer.note(path, mode)

@@ -100,7 +100,8 @@ def read_files(files: Sequence[Path]) -> Reading:
     """A spec of manifests. Raises InvalidSpec with every fault found."""
     documents = Manifests().read(files)
     base = str(folder_of(files[0]))
-    return read_objects(documents, base=base, fallback=_fallback(files))
+    reading = read_objects(documents, base=base, fallback=_fallback(files))
+    return replace(reading, files=tuple(str(file) for file in files))
 
 
 def read_name(files: Sequence[Path]) -> str:

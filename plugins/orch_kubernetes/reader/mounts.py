@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orch.types import Consequence, Fidelity
 from orch_kubernetes.reader.claims import OUTLIVES
-from orch_kubernetes.reader.part import DEFAULT, PLACE
+from orch_kubernetes.reader.part import DEFAULT, PLACE, SEEN
 from orch_kubernetes.reader.values import is_true, number_of, quantity, size, text_of
 from orch_kubernetes.storage import PROPAGATION
 
@@ -26,6 +26,7 @@ OPTIONAL = "it is optional, and was not read"
 TWICE = "another mount of the container is there"
 _PROPAGATION = {theirs: ours for ours, theirs in PROPAGATION.items()}
 _CHECKED = ("", "Directory", "File", "Socket", "CharDevice", "BlockDevice")
+ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 SHM = "/dev/shm"  # noqa: S108  (a path in a container)
 _RUN = "/run/secrets/"
 _MODE = 0o644
@@ -67,6 +68,10 @@ class MountReader:
             name = text_of(mount.get("name"))
             target = text_of(mount.get("mountPath"))
             volume, template = self._volumes.get(name), self._templates.get(name)
+            if target == ACCOUNT:
+                for item in (mount, volume):
+                    self._writer.note(path, item, Fidelity.NATIVE, SEEN)
+                continue
             if template is not None:
                 self._claimed(path, mount, self._part.around.claims.of_template(
                     self._part, template))  # fmt: skip

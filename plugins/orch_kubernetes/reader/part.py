@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from orch.frozen import FrozenDict
 from orch.load.item import Item
 from orch.types import Consequence, Fidelity
 from orch_kubernetes import names
@@ -14,6 +15,8 @@ from orch_kubernetes.reader.objects import Pods, texts
 from orch_kubernetes.reader.values import is_true, number_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from orch.load.account import Writer
     from orch.types import FieldPath
     from orch_kubernetes.reader.claims import Claims
@@ -25,6 +28,24 @@ OWN = "orch writes it by itself"
 DEFAULT = "this is the default"
 PLACE = "it is known here by its place"
 IMPLIED = "what stands here says the same"
+
+
+_DEFAULTS: Mapping[str, Any] = FrozenDict(
+    {
+        "manualSelector": False,
+        "podReplacementPolicy": "TerminatingOrFailed",
+        "revisionHistoryLimit": 10,
+        "terminationMessagePath": "/dev/termination-log",
+        "terminationMessagePolicy": "File",
+    }
+)
+"""What a cluster writes into objects that don't say it, and that changes nothing."""
+
+
+def is_default(item: Item) -> bool:
+    """Whether a value is what a cluster would fill in."""
+    key = item.path[-1] if item.path else ""
+    return key in _DEFAULTS and _DEFAULTS[str(key)] == item.value
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,12 +142,13 @@ class Part:
 
     def override(self, keys: FieldPath, item: Item | None) -> None:
         """Keep a setting of the pods for Kubernetes alone."""
-        if item is not None and item.value is not None:
-            self.overrides.append(((*self.template_path, *keys), item))
+        self.override_own((*self.template_path, *keys), item)
 
     def override_own(self, keys: FieldPath, item: Item | None) -> None:
-        """Keep a setting of the workload for Kubernetes alone."""
-        if item is not None and item.value is not None:
+        """Keep a setting of the workload for Kubernetes alone, unless it is the default."""
+        if item is not None and is_default(item):
+            self.note(item, DEFAULT)
+        elif item is not None and item.value is not None:
             self.overrides.append((keys, item))
 
 
@@ -155,12 +177,14 @@ _SERVER = (
 )
 _TOOLS = (
     "deployment.kubernetes.io/",
-    "kubectl.kubernetes.io/last-applied-configuration",
+    "kubectl.kubernetes.io/",
     "kompose.",
     "orch/",
     "meta.helm.sh/",
     "batch.kubernetes.io/",
     "pv.kubernetes.io/",
+    "volume.beta.kubernetes.io/storage-provisioner",
+    "volume.kubernetes.io/",
     "control-plane.alpha.kubernetes.io/",
     "deprecated.daemonset.template.generation",
 )
@@ -173,7 +197,13 @@ _FLAVOURED = frozenset(
 """What a flavour's load balancers and proxies are told by orch, too."""
 OWN_LABELS = frozenset((names.APP, names.SERVICE, names.PART_OF, names.MANAGED_BY, names.NAME))
 _HASHES = frozenset(
-    ("pod-template-hash", "controller-revision-hash", "pod-template-generation", "controller-uid")
+    (
+        "pod-template-hash",
+        "controller-revision-hash",
+        "pod-template-generation",
+        "controller-uid",
+        "job-name",
+    )
 )
 SEEN = "the cluster writes it"
 TOOL = "a tool's own note"
@@ -198,7 +228,7 @@ def note_identity(writer: Writer, thing: Thing, path: FieldPath) -> None:
     for key in _SERVER:
         writer.note(path, metadata.value.get(key), Fidelity.NATIVE, SEEN)
     for key, item in (metadata.get("annotations") or Item({})).items():
-        if key.startswith(_TOOLS) or (key, item.value) in _FLAVOURED:
+        if is_note(key) or (key, item.value) in _FLAVOURED:
             writer.note(path, item, Fidelity.NATIVE, TOOL)
     for key, item in (metadata.get("labels") or Item({})).items():
         if is_tools(key) or (is_ours(thing) and key in OWN_LABELS):
@@ -214,7 +244,13 @@ def put_labels(writer: Writer, thing: Thing, path: FieldPath) -> None:
 
 def is_tools(key: str) -> bool:
     """Whether a label is a tool's or the cluster's own, and none of the application."""
-    return key in _HASHES or key.startswith("helm.sh/") or key == names.MANAGED_BY
+    told = key.startswith(("helm.sh/", "batch.kubernetes.io/"))
+    return told or key in _HASHES or key == names.MANAGED_BY
+
+
+def is_note(key: str) -> bool:
+    """Whether an annotation is a tool's or the cluster's own note."""
+    return key.startswith(_TOOLS)
 
 
 def is_owned(thing: Thing) -> bool:

@@ -10,7 +10,16 @@ from orch_kubernetes import names
 from orch_kubernetes.reader.container import write_container, write_reachable
 from orch_kubernetes.reader.images import account_triggers
 from orch_kubernetes.reader.mounts import MountReader
-from orch_kubernetes.reader.part import DEFAULT, OWN, OWN_LABELS, PLACE, SEEN, is_ours, is_tools
+from orch_kubernetes.reader.part import (
+    DEFAULT,
+    OWN,
+    OWN_LABELS,
+    PLACE,
+    SEEN,
+    is_note,
+    is_ours,
+    is_tools,
+)
 from orch_kubernetes.reader.placement import PlacementReader
 from orch_kubernetes.reader.probes import write_hooks
 from orch_kubernetes.reader.security import write_pod_security
@@ -34,6 +43,7 @@ _DEFAULTS = {
     "schedulerName": "default-scheduler",
     "dnsPolicy": "ClusterFirst",
     "serviceAccountName": "default",
+    "serviceAccount": "default",
     "preemptionPolicy": "PreemptLowerPriority",
     "enableServiceLinks": False,
     "automountServiceAccountToken": False,
@@ -111,7 +121,7 @@ def _metadata(part: Part) -> None:
     for key, item in (metadata.get("annotations") or Item({})).items():
         if key == DEFAULT_CONTAINER:
             part.note(item, "the main container stands at the service")
-        elif not item.ways and not key.startswith(("kompose.", "orch/")):
+        elif not item.ways and not is_note(key):
             part.put(("annotations", key), item, "" if item.value is None else item.value)
         else:
             part.note(item, "a tool's own note")
@@ -182,7 +192,10 @@ def _rest(part: Part) -> None:
         part.put(("stop_grace_period",), grace, seconds(number_of(grace) or 0))
     elif grace is None:
         part.writer.set(part.at("stop_grace_period"), seconds(GRACE), part.template)
-    for key in ("serviceAccountName", "serviceAccount", *_DEFAULTS, *_OVERRIDDEN):
+    if _is_placed(part):
+        for key in ("nodeName", "enableServiceLinks"):
+            part.note(pod.get(key), SEEN)
+    for key in (*_DEFAULTS, *_OVERRIDDEN):
         item = pod.get(key)
         if item is None or key == "dnsPolicy" or any(leaf.ways for leaf in item.leaves()):
             continue
@@ -194,6 +207,12 @@ def _rest(part: Part) -> None:
             part.override((key,), item)
     _account(part)
     _empty(part, pod)
+
+
+def _is_placed(part: Part) -> bool:
+    """Whether it is a pod that runs already: the scheduler chose its node."""
+    status = part.thing.at("status")
+    return part.thing.kind == "Pod" and status is not None and bool(status.value)
 
 
 def _account(part: Part) -> None:

@@ -19,6 +19,7 @@ from orch_kubernetes.reader.objects import Objects, Pods, is_standard, texts, th
 from orch_kubernetes.reader.part import (
     OWN_LABELS,
     PLACE,
+    SEEN,
     Around,
     Part,
     is_owned,
@@ -60,6 +61,8 @@ _CHECKED = (
     "PodDisruptionBudget",
     "NetworkPolicy",
 )
+_THERE = (("ServiceAccount", "default"), ("ConfigMap", "kube-root-ca.crt"))
+"""What a cluster puts into every namespace."""
 MADE = "a controller makes it of another object"
 _NAMING = ("app.kubernetes.io/part-of", "app.kubernetes.io/instance")
 
@@ -100,6 +103,8 @@ def read_objects(
     for thing in objects.all:
         if is_workload(thing) and is_owned(thing):
             writer.note(("name",), thing.item, Fidelity.NATIVE, MADE)
+        elif (thing.kind, thing.name) in _THERE:
+            writer.note(("name",), thing.item, Fidelity.NATIVE, SEEN)
     for document in documents:
         _note_list(writer, document)
     lost = [thing for thing in found if _is_lost(thing)]

@@ -9,7 +9,15 @@ from orch.types import Consequence, Fidelity
 from orch_kubernetes import names
 from orch_kubernetes.job import CONCURRENCY
 from orch_kubernetes.reader.objects import is_a
-from orch_kubernetes.reader.part import DEFAULT, IMPLIED, OWN, Part, is_ours, note_identity
+from orch_kubernetes.reader.part import (
+    DEFAULT,
+    IMPLIED,
+    OWN,
+    Part,
+    is_default,
+    is_ours,
+    note_identity,
+)
 from orch_kubernetes.reader.values import is_true, number_of, seconds, share, text_of
 
 if TYPE_CHECKING:
@@ -73,7 +81,7 @@ def write_workload(part: Part) -> None:
         part.note(template if not template.value else None)
         part.note(template.get("apiVersion"))
     for leaf in thing.item.leaves():
-        if not leaf.ways and leaf.value in (None, {}, []):
+        if not leaf.ways and (leaf.value in (None, {}, []) or is_default(leaf)):
             part.note(leaf, DEFAULT)
 
 
