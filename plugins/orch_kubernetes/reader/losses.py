@@ -97,6 +97,10 @@ _KINDS_KEYS: Mapping[tuple[str, str], Loss] = FrozenDict(
         ("Service", "selector"): Loss(
             "it selects no pod that was read", _C.NETWORK, "read the file of its workload too"
         ),
+        ("Service", "publishNotReadyAddresses"): Loss(
+            "a replica gets requests once it is ready", _C.AVAILABILITY
+        ),
+        ("PersistentVolumeClaim", "volumeMode"): Loss("a volume is mounted as files", _C.DATA),
         ("Service", "externalIPs"): Loss("the platform gives out addresses", _C.NETWORK),
         ("Service", "loadBalancerIP"): Loss("the platform gives out addresses", _C.NETWORK),
         ("Service", "clusterIP"): Loss("the platform gives out addresses", _C.NETWORK),

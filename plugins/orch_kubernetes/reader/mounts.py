@@ -23,6 +23,7 @@ FILE_BY_FILE = "each file is mounted by itself, and a change of it is a deploy"
 NO_KEYS = "its object was not read, so its files are not known"
 NAME_THEM = "read its file too, or list the keys as items"
 OPTIONAL = "it is optional, and was not read"
+NO_VOLUME = "the pod has no volume of that name"
 TWICE = "another mount of the container is there"
 _PROPAGATION = {theirs: ours for ours, theirs in PROPAGATION.items()}
 _CHECKED = ("", "Directory", "File", "Socket", "CharDevice", "BlockDevice")
@@ -58,8 +59,10 @@ class MountReader:
         self._users: dict[str, int] = {}
         for kind in ("containers", "initContainers"):
             for container in part.pod.get(kind) or ():
-                for name in {text_of(m.get("name")) for m in container.get("volumeMounts") or ()}:
-                    self._users[name] = self._users.get(name, 0) + 1
+                for mount in container.get("volumeMounts") or ():
+                    name = text_of(mount.get("name"))
+                    parts = 1 if mount.get("subPath") is None else 2
+                    self._users[name] = self._users.get(name, 0) + parts
         self._taken: dict[FieldPath, set[str]] = {}
 
     def write(self, path: FieldPath, container: Item) -> None:
@@ -77,6 +80,8 @@ class MountReader:
                     self._part, template))  # fmt: skip
             elif volume is not None and target:
                 self._volume(path, mount, volume)
+            else:
+                self._writer.lose(mount, NO_VOLUME, "add it to volumes", Consequence.DATA)
 
     def account(self) -> None:
         """What nobody mounts has no effect; a volume's name is that of its mounts."""
@@ -84,7 +89,9 @@ class MountReader:
             if name not in self._users:
                 reason = "no container mounts it"
                 self._writer.lose(volume, reason, "remove it", Consequence.COSMETIC)
-            elif any(leaf.ways for leaf in volume.leaves()):
+            elif not any(leaf.ways for leaf in volume.leaves()):
+                self._writer.lose(volume, TWICE, "remove one", Consequence.COSMETIC)
+            else:
                 self._writer.note(self._part.path, volume.get("name"), Fidelity.NATIVE, PLACE)
 
     def _volume(self, path: FieldPath, mount: Item, volume: Item) -> None:
@@ -173,7 +180,7 @@ class MountReader:
     def _scratch(self, path: FieldPath, mount: Item, volume: Item, empty: Item) -> None:
         medium, bound = empty.get("medium"), empty.get("sizeLimit")
         name = text_of(volume.get("name"))
-        if self._users.get(name, 0) > 1 or mount.get("subPath") is not None:
+        if self._users.get(name, 0) > 1:
             claim = self._part.around.claims.of_scratch(self._part, volume)
             self._claimed(path, mount, claim)
             number = quantity(bound.value) if bound is not None else None

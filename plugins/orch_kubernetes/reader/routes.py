@@ -116,11 +116,7 @@ class RouteReader:
         if default is not None and not self._is_double("", "/", default):
             self._backend(thing, "", "/", default, made)
         for rule in spec.get("rules") or ():
-            host = rule.get("host")
-            for path in rule.at("http", "paths") or ():
-                self._path(thing, text_of(host), path, made)
-            if made:
-                self._writer.note((*made[-1][1], "host"), host)
+            self._ingress_rule(thing, rule, made)
         self._tell_failed(carried=bool(made))
         for tls in spec.get("tls") or ():
             self._ingress_tls(thing, tls, made)
@@ -130,6 +126,15 @@ class RouteReader:
                     self._writer.put((*here, "tls", "certificate"), item)
         if made and is_ours(thing):
             self._writer.note(made[0][1], spec.get("ingressClassName"))
+
+    def _ingress_rule(self, thing: Thing, rule: Item, made: list[tuple[str, FieldPath]]) -> None:
+        host, before = rule.get("host"), len(made)
+        for path in rule.at("http", "paths") or ():
+            self._path(thing, text_of(host), path, made)
+        if len(made) > before:
+            self._writer.note((*made[-1][1], "host"), host)
+        elif host is not None:
+            self._failed.append(host)
 
     def _tell_failed(self, *, carried: bool) -> None:
         """Ways to Services that were not read; an object of these alone is told as a whole."""
@@ -211,7 +216,10 @@ class RouteReader:
                 for here in self._rule(thing, host, rule):
                     first = first or here
                     self._listener_tls(thing, host, here)
-        self._tell_failed(carried=first is not None)
+        told = any(leaf.ways for leaf in thing.item.leaves())
+        self._tell_failed(carried=told)
+        if told:
+            note_identity(self._writer, thing, first or ("routes",))
         if first is not None:
             self._writer.note((*first, "host"), hosts)
             self._writer.note(first, spec.get("parentRefs"), Fidelity.NATIVE, WAY_IN)

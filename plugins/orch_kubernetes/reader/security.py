@@ -86,8 +86,12 @@ class SecurityReader:
         if profile is None:
             return
         said = text_of(profile.get("type"))
-        names = {"Unconfined": "unconfined", "RuntimeDefault": default}
-        text = names.get(said) or text_of(profile.get("localhostProfile"))
+        names = {
+            "Unconfined": "unconfined",
+            "RuntimeDefault": default,
+            "Localhost": text_of(profile.get("localhostProfile")),
+        }
+        text = names.get(said)
         if text:
             self._option(profile, f"{option}:{text}")
 
