@@ -8,7 +8,7 @@ from orch.load.item import Item
 from orch.types import Consequence, Fidelity
 from orch_kubernetes.flavours import FLAVOURS
 from orch_kubernetes.reader.part import IMPLIED, is_ours, note_identity
-from orch_kubernetes.reader.services import lead_to
+from orch_kubernetes.reader.services import has_port
 from orch_kubernetes.reader.values import number_of, text_of
 
 if TYPE_CHECKING:
@@ -88,10 +88,10 @@ class RouteReader:
         if wanted is not None:
             found = ports.get((space, name, wanted))
             parts = self._services.behind.get((space, name)) or ()
-            for part in parts if found is None and isinstance(wanted, int) else ():
-                if lead_to(part, wanted) is not None:
-                    return part, wanted
-            return found
+            if found is not None or not isinstance(wanted, int):
+                return found
+            number: int = wanted
+            return next(((part, number) for part in parts if has_port(part, number)), None)
         return next((found for key, found in ports.items() if key[:2] == (space, name)), None)
 
     def _weigh(self, here: FieldPath, weight: Item | None) -> None:

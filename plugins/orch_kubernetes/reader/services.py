@@ -240,10 +240,9 @@ def _target(part: Part, aim: Item | None, number: int | None) -> int | None:
     return number_of(aim)
 
 
-def lead_to(part: Part, port: int) -> int | None:
-    """A port that a route may lead to, None when the part has no such port."""
-    known = [said["target"] for _, said in ports_of(part)]
-    return port if port in known else None
+def has_port(part: Part, port: int) -> bool:
+    """Whether a route may lead to a port of a part."""
+    return any(said["target"] == port for _, said in ports_of(part))
 
 
 # -- names -------------------------------------------------------------------------------------
