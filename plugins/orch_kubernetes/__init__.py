@@ -1,4 +1,4 @@
-"""The Kubernetes backend."""
+"""The Kubernetes backend, and the reader of its manifests."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 from orch.backend.contract import BackendFactory
 from orch.backend.hooks import hook
 from orch.frozen import FrozenDict
+from orch_kubernetes.reader import KubernetesReader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from orch.backend.contract import SecretProvider
     from orch_kubernetes.backend import KubernetesBackend
 
 OPTIONS = FrozenDict(
@@ -49,3 +51,17 @@ def orch_register_backend() -> BackendFactory:
         extra="kubernetes",
         options=OPTIONS,
     )
+
+
+@hook
+def orch_register_reader() -> KubernetesReader:
+    """Manifests of Kubernetes and OpenShift."""
+    return KubernetesReader()
+
+
+@hook
+def orch_register_secret_provider() -> SecretProvider:
+    """Values that stay in the manifests they stand in."""
+    from orch_kubernetes.reader.provider import ManifestSecrets
+
+    return ManifestSecrets()
