@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from orch.backend.sizes import SizeRule
+from orch.backend.sizes import ANY_SIZE, SizeRule
 from orch.frozen import EMPTY
 from orch.types import Fidelity
 
@@ -52,7 +52,7 @@ class Capabilities:
     limits: Mapping[str, Any] = EMPTY
     list_keys: Mapping[str, tuple[str, ...]] = EMPTY
     reasons: Mapping[str, str] = EMPTY
-    sizes: SizeRule = SizeRule()
+    sizes: SizeRule = ANY_SIZE
 
     def best(self, path: FieldPath) -> Fidelity:
         """The best outcome that this field can get, LOST when no pattern names it."""

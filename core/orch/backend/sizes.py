@@ -84,3 +84,7 @@ class SizeRule:
             return wish
         least, most = self.ratio
         return wish.at_least(Size(-(-wish.memory * 1000 // most), wish.cpus * least // 1000))
+
+
+ANY_SIZE = SizeRule()
+"""Nothing is rounded."""
