@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from orch.compile.compile import compile_app, judge
-from orch.compile.levels import ACCEPTABLE
 from orch.compare.cost import estimate
 from orch.compare.sizes import sizes_of
+from orch.compile.compile import compile_app, judge
+from orch.compile.levels import ACCEPTABLE
 from orch.compile.naming import platform_name
 from orch.errors import InvalidSpec
-from orch.frozen import EMPTY
 from orch.types import Consequence, Fidelity, Manifest
 
 if TYPE_CHECKING:

@@ -500,10 +500,35 @@ class ExplainShape(TypedDict):
     fields: list[FieldShape]
 
 
+@_closed
+class LiveShape(TypedDict):
+    """A running deployment; `revision` is 0 for what something else deployed."""
+
+    backend: str
+    namespace: str
+    revision: int
+    when: float
+    who: str
+    drifted: list[str]
+    status: StatusShape
+
+
+@_closed
+class LiveCompareShape(TypedDict):
+    """Result of `compare --live`; `changes` would make the left spec the right one's."""
+
+    version: Literal[1]
+    differs: bool
+    left: LiveShape
+    right: LiveShape
+    changes: list[ChangeShape]
+
+
 SHAPES: dict[str, type[Any]] = {
     "validate": ValidateShape,
     "compile": CompileShape,
     "compare": CompareShape,
+    "compare-live": LiveCompareShape,
     "import": ImportShape,
     "explain": ExplainShape,
     "plan": PlanShape,
