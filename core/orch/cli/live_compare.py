@@ -81,17 +81,12 @@ def _read(connection: Connection) -> Deployed:
     session = connection.session
     status = session.status()
     release = next((kept for kept in session.releases() if _is_good(kept)), None)
-    if not status.services and release is None:
-        raise UsageFault(
-            "nothing is deployed here",
-            place=str(connection.instance),
-            mend="name a place and an application that run",
-        )
+    is_ours = bool(status.services) or release is not None
     return Deployed(
         connection.instance,
         connection.backend.name,
         status,
-        release.document if release else _read_back(connection),
+        (release.document if release else EMPTY) if is_ours else _read_back(connection),
         release,
         session.drift() if release else (),
     )
@@ -102,9 +97,13 @@ def _is_good(release: Release) -> bool:
 
 
 def _read_back(connection: Connection) -> Mapping[str, Any]:
-    """The spec that something else deployed, as far as the backend can tell it."""
+    """The spec of what something else deployed, as far as the backend can tell it."""
     from orch.backend.contract import SupportsLiveRead
 
     if isinstance(connection.backend, SupportsLiveRead):
         return connection.backend.read_live(connection.instance.name).document
-    return EMPTY
+    raise UsageFault(
+        "nothing is deployed here",
+        place=str(connection.instance),
+        mend="name a place and an application that run",
+    )

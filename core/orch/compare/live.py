@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from orch.types import Change, Drift, Instance, Release, ServiceStatus, Status
 
+_UNITS = ("services", "jobs")
 _OWN = ("apiVersion", "name")
 """What tells nothing of how an application runs."""
 
@@ -31,13 +32,19 @@ class Deployed:
     release: Release | None = None
     drifted: tuple[Drift, ...] = ()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its services and jobs: those that are seen, or that were read back."""
+        seen = tuple(row.name for row in self.status.services)
+        return seen or tuple(n for noun in _UNITS for n in self.document.get(noun, EMPTY))
+
     def service(self, name: str) -> ServiceStatus | None:
         """How a service or job stands, None where it is not there."""
         return next((row for row in self.status.services if row.name == name), None)
 
     def unit(self, name: str) -> Mapping[str, Any]:
         """What the spec says of a service or job; empty where it says nothing."""
-        for noun in ("services", "jobs"):
+        for noun in _UNITS:
             if found := self.document.get(noun, EMPTY).get(name):
                 return dict(found)
         return EMPTY
@@ -54,15 +61,12 @@ class LiveComparison:
     @property
     def names(self) -> tuple[str, ...]:
         """Every service and job that is on either side."""
-        rows = (*self.left.status.services, *self.right.status.services)
-        return tuple(dict.fromkeys(row.name for row in rows))
+        return tuple(dict.fromkeys((*self.left.names, *self.right.names)))
 
     @property
     def differs(self) -> bool:
         """Whether a field differs, or something runs on one side alone."""
-        both = (self.left.status.services, self.right.status.services)
-        here, there = ({row.name for row in rows} for rows in both)
-        return bool(self.changes) or here != there
+        return bool(self.changes) or set(self.left.names) != set(self.right.names)
 
 
 def compare_deployed(left: Deployed, right: Deployed) -> LiveComparison:

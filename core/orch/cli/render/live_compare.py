@@ -12,7 +12,7 @@ from orch.types import Op, render_path
 if TYPE_CHECKING:
     from orch.cli.render.shapes import LiveCompareShape, LiveShape
     from orch.compare.live import Deployed, LiveComparison
-    from orch.types import Change, ServiceStatus
+    from orch.types import Change
 
 _NONE = Span("–", "dim")
 Row = tuple[Span | str, ...]
@@ -43,7 +43,7 @@ def _summary(left: Deployed, right: Deployed) -> list[Row]:
     return [
         ("backend", *(side.backend for side in sides)),
         ("revision", *(_revision(side) for side in sides)),
-        ("healthy", *(_yes_or_no(good=side.status.healthy) for side in sides)),
+        ("healthy", *(_health(side) for side in sides)),
         ("changed by others", *(_drift(side) for side in sides)),
     ]
 
@@ -55,8 +55,10 @@ def _revision(side: Deployed) -> Span | str:
     return f"{release.number}, {clock(release.when)} by {printable(release.who)}"
 
 
-def _yes_or_no(*, good: bool) -> Span:
-    return Span("yes", "good") if good else Span("no", "bad")
+def _health(side: Deployed) -> Span:
+    if not side.status.services:
+        return _NONE
+    return Span("yes", "good") if side.status.healthy else Span("no", "bad")
 
 
 def _drift(side: Deployed) -> Span | str:
@@ -70,16 +72,17 @@ def _services(compared: LiveComparison) -> list[Row]:
     rows: list[Row] = []
     for name in compared.names:
         sides = (compared.left, compared.right)
-        rows.append((name, *(_state(side.service(name)) for side in sides)))
+        rows.append((name, *(_state(side, name) for side in sides)))
         images = [printable(str(side.unit(name).get("image", ""))) for side in sides]
         if any(images):
             rows.append((f"  image of {name}", *(image or _NONE for image in images)))
     return rows
 
 
-def _state(seen: ServiceStatus | None) -> Span:
+def _state(side: Deployed, name: str) -> Span:
+    seen = side.service(name)
     if seen is None:
-        return Span("not there", "warn")
+        return Span("runs", "dim") if name in side.names else Span("not there", "warn")
     message = f": {printable(seen.message)}" if seen.message else ""
     return Span(f"{seen.ready}/{seen.wanted}{message}", "good" if seen.healthy else "bad")
 
