@@ -27,6 +27,8 @@ for name, factory in plugins.backends.items():
         compile_app(plugins.backend(name), app)
 """
 
+REFUSED_TOO = (0, 4)  # a replica that starts first and has a host port is refused by Swarm
+
 with tempfile.TemporaryDirectory() as scratch:
     path = Path(scratch) / "big.yaml"
     path.write_text(spec(1000))
@@ -34,7 +36,7 @@ with tempfile.TemporaryDirectory() as scratch:
     report("validate_1000", process_seconds(validate), "s")
     for backend in ("native", "swarm", "kubernetes"):
         one = [ORCH, "compile", "-f", path, "--loose", "--output", "json", "--backend", backend]
-        report(f"compile_1000_{backend}", process_seconds(one), "s")
+        report(f"compile_1000_{backend}", process_seconds(one, codes=REFUSED_TOO), "s")
     report("compile_1000_all_backends", process_seconds([sys.executable, "-c", ALL, path]), "s")
     compare = [ORCH, "compare", "-f", path, "--loose", "--output", "json"]
-    report("compare_1000_every_flavour", process_seconds(compare, runs=1), "s")
+    report("compare_1000_every_flavour", process_seconds(compare, runs=1, codes=REFUSED_TOO), "s")

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
 
 ORCH = Path(sys.executable).with_name("orch")
-EVIL = "</script><script>document.title='pwned'</script><img src=x onerror=\"document.title='pwned'\">"
+EVIL = (
+    "</script><script>document.title='pwned'</script><img src=x onerror=\"document.title='pwned'\">"
+)
 SPEC = """
 apiVersion: orch/v1
 name: shop
@@ -199,7 +201,9 @@ def test_a_price_tells_its_source(page: Page) -> None:
 
 @pytest.mark.parametrize("width", [320, 380, 768, 1400])
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_the_page_fits_and_can_be_read(browser: Browser, file: Path, width: int, theme: str) -> None:
+def test_the_page_fits_and_can_be_read(
+    browser: Browser, file: Path, width: int, theme: str
+) -> None:
     page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=theme)
     page.goto(file.as_uri())
     for summary in page.locator("main summary").all():

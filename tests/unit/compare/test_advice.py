@@ -60,8 +60,13 @@ def test_one_that_refuses_is_never_taken() -> None:
 def test_of_those_that_are_alike_the_cheapest_is_taken() -> None:
     made = advised(standing("dear", cost=cost(9)), standing("cheap", cost=cost(7)))
     assert made.best == ("cheap",)
-    assert made.reasons[-1] == "cheap costs about 7.00 USD a month, the least of those that hold as much"
-    assert dict(made.against) == {"dear": "holds as much and costs about 9.00 USD a month, cheap less"}
+    assert (
+        made.reasons[-1]
+        == "cheap costs about 7.00 USD a month, the least of those that hold as much"
+    )
+    assert dict(made.against) == {
+        "dear": "holds as much and costs about 9.00 USD a month, cheap less"
+    }
 
 
 def test_a_lower_price_does_not_make_up_for_a_loss() -> None:
@@ -71,7 +76,9 @@ def test_a_lower_price_does_not_make_up_for_a_loss() -> None:
 
 def test_one_without_a_whole_price_is_neither_cheaper_nor_dearer() -> None:
     made = advised(
-        standing("own"), standing("part", cost=cost(1, "volumes")), standing("a", cost=cost(5)),
+        standing("own"),
+        standing("part", cost=cost(1, "volumes")),
+        standing("a", cost=cost(5)),
         standing("b", cost=cost(6)),
     )
     assert made.best == ("own", "part", "a")
@@ -101,4 +108,3 @@ def test_a_default_that_is_not_held_is_not_weighed() -> None:
         "a",
         "b",
     )
-

@@ -114,7 +114,9 @@ def test_what_has_no_size_or_price_is_told() -> None:
     assert made is not None
     assert made.missing == ("cpu or memory of web, which reserve none", "volumes (data)")
     assert made.left_out[0] == "runs of nightly"
-    sized = priced({"web": service("1", "1G")}, SMALL, {"item": "volume", "price": 1}, volumes=volumes)
+    sized = priced(
+        {"web": service("1", "1G")}, SMALL, {"item": "volume", "price": 1}, volumes=volumes
+    )
     assert sized is not None
     assert sized.missing == ("volumes without a size (data)",)
 

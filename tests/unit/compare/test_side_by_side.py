@@ -65,9 +65,7 @@ def deployed(document: dict[str, Any], *services: str) -> Deployed:
 
 def test_fields_that_differ_are_told_from_left_to_right() -> None:
     left = deployed({"name": "a", "services": {"web": {"image": "a:1"}}}, "web")
-    right = deployed(
-        {"name": "b", "services": {"web": {"image": "a:2"}}, "jobs": {"x": {}}}, "web"
-    )
+    right = deployed({"name": "b", "services": {"web": {"image": "a:2"}}, "jobs": {"x": {}}}, "web")
     made = compare_deployed(left, right)
     assert [(c.op, c.path, c.old, c.new) for c in made.changes] == [
         (Op.CHANGE, ("services", "web", "image"), "a:1", "a:2"),
