@@ -34,9 +34,12 @@ services:
     labels: {note: %s}
     ports: [{target: 8080, published: 80}]
     depends_on: {db: {condition: service_started}}
-    deploy: {replicas: 2, update_config: {canary: 1}, resources: {reservations: {cpus: "0.5", memory: 1G}}}
+    deploy:
+      replicas: 2
+      update_config: {canary: 1}
+      resources: {reservations: {cpus: "0.5", memory: 1G}}
 volumes: {data: {size: 10G}}
-"""  # fmt: skip
+"""
 CONTRAST = """() => {
   const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
   const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
@@ -49,13 +52,16 @@ CONTRAST = """() => {
     }
     return [255, 255, 255];
   };
-  const seen = [...document.querySelectorAll("h1, h2, p, th, td, dd, dt, li, .chip, .verdict, summary, a")]
-    .filter((part) => part.checkVisibility() && part.textContent.trim() && !part.querySelector(".no-value"));
-  return seen.map((part) => {
-    const pair = [light(rgb(getComputedStyle(part).color)), light(ground(part))].sort((a, b) => b - a);
-    return [(pair[0] + 0.05) / (pair[1] + 0.05), part.className || part.tagName, part.textContent.trim().slice(0, 40)];
+  const kinds = "h1, h2, p, th, td, dd, dt, li, .chip, .verdict, summary, a";
+  const holds = (part) => part.checkVisibility() && part.textContent.trim()
+    && !part.querySelector(".no-value");
+  return [...document.querySelectorAll(kinds)].filter(holds).map((part) => {
+    const color = rgb(getComputedStyle(part).color);
+    const [more, less] = [light(color), light(ground(part))].sort((a, b) => b - a);
+    const told = part.textContent.trim().slice(0, 40);
+    return [(more + 0.05) / (less + 0.05), part.className || part.tagName, told];
   }).filter(([ratio]) => ratio < 4.5);
-}"""  # fmt: skip
+}"""
 
 
 @pytest.fixture(scope="module")

@@ -83,7 +83,8 @@ def test_public_prices_come_with_the_backends_that_are_compared(tmp_path: Path) 
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "none"))
     (tmp_path / "targets.yaml").write_text(
-        "prod: {backend: swarm, namespace: live, options: {host: 'ssh://a'}}\nlab: {backend: native}\n"
+        "prod: {backend: swarm, namespace: live, options: {host: 'ssh://a'}}\n"
+        "lab: {backend: native}\n"
     )
     return tmp_path
 
