@@ -156,6 +156,7 @@ def test_report_tells_counts_differences_and_reasons() -> None:
     assert re.search(r"^poor +refused for 1 field +60 % +– +1 +1 ", told, re.MULTILINE)
     assert re.search(r"^poor +– +1 lost +– +– +1 degraded$", told, re.MULTILINE)
     assert "services.web_one.read_only    native  lost" in told
+    assert re.search(r"^full, poor +2 service$", told, re.MULTILINE)
     assert "poor: 1 lost, security" in told
     assert "read_only on poor" in told
     assert "full:" not in told

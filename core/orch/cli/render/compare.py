@@ -39,6 +39,8 @@ def comparison_report(compared: Comparison, loaded: Loaded, *, manifests: bool =
     report.table((compared.app, *_COLUMNS), [_overview(s) for s in compared.standings])
     _add_touched(report, compared)
     _add_advice(report, compared)
+    report.heading("What is made")
+    report.table(("", "objects"), list(made(compared)))
     _add_differing(report, compared)
     if loaded.ledger is not None:
         rows = [placed(row, loaded.locate) for row in loaded.ledger.notable]
@@ -105,10 +107,18 @@ def money(cost: Estimate) -> str:
     return f"{least}{cost.month:,.2f}{most} {cost.currency}"
 
 
+def made(compared: Comparison) -> list[tuple[str, str]]:
+    """Objects by kind, with the backends on which they are as many side by side."""
+    groups: dict[str, list[str]] = {}
+    for standing in compared.standings:
+        groups.setdefault(objects_text(standing), []).append(standing.backend)
+    return [(names_text(names), told) for told, names in groups.items()]
+
+
 def objects_text(standing: Standing) -> str:
-    """Objects by kind."""
-    told = [f"{n} {kind}{'s' if n > 1 else ''}" for kind, n in standing.objects.items()]
-    return ", ".join(told) or NONE
+    """Objects by kind, those of which there are most first."""
+    counted = sorted(standing.objects.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{count} {kind}" for kind, count in counted) or NONE
 
 
 def _count(standing: Standing, outcome: Fidelity) -> Span:

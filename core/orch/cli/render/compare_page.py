@@ -68,6 +68,7 @@ def _content(compared: Comparison, loaded: Loaded) -> dict[str, Any]:
         },
         "overview": _overview(compared),
         "touched": _touched(compared),
+        "made": texts.made(compared),
         "differing": _differing(compared),
         "reading": _reading(loaded),
         "sizes": _sizes(compared),
