@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
+import threading
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from orch_kubernetes import names
+from orch.errors import UsageFault
+from orch.types import EventKind, Instance, Operation
+from orch_kubernetes import marks, names
 from orch_kubernetes.capabilities import capabilities
+from orch_kubernetes.changes import Change
 from orch_kubernetes.client import KubernetesClient
+from orch_kubernetes.commands import join
 from orch_kubernetes.compile import compile_kubernetes
 from orch_kubernetes.facts import facts_of, sighted
+from orch_kubernetes.happenings import events
+from orch_kubernetes.kinds import CLAIM
+from orch_kubernetes.predict import Prediction
+from orch_kubernetes.rollout import Watch
+from orch_kubernetes.runs import remember_run
+from orch_kubernetes.sights import Cluster, Observer
+from orch_kubernetes.status import status_of
+from orch_kubernetes.store import KubernetesStore
+from orch_kubernetes.streams import logs
+from orch_kubernetes.versions import collect_configs, forget_secrets, held_secrets
+from orch_kubernetes.watching import Watched
+from orch_kubernetes.why import why
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from orch.backend.capabilities import Capabilities
+    from orch.backend.contract import LogQuery
     from orch.spec.application import Application
-    from orch.types import Manifest
+    from orch.types import Action, Event, LogLine, Manifest, Snapshot, Status
     from orch_kubernetes.facts import ClusterFacts
+
+Row = dict[str, Any]
 
 
 class KubernetesBackend:
@@ -27,8 +47,11 @@ class KubernetesBackend:
 
     def __init__(self, options: Mapping[str, str]) -> None:
         self._options = dict(options)
+        self._take_over = _yes_or_no(self._options, "take_over")
         self.client = KubernetesClient(self._options)
         facts_of(self._options)
+        self._watched: dict[str, Watched] = {}
+        self._lock = threading.Lock()
 
     @cached_property
     def facts(self) -> ClusterFacts:
@@ -36,6 +59,8 @@ class KubernetesBackend:
         if self._options.get("kubeconfig") or self._options.get("context"):
             return sighted(self._options, self.client.sighting())
         return facts_of(self._options)
+
+    # -- what needs no cluster -----------------------------------------------------------------
 
     def capabilities(self) -> Capabilities:
         """What this version and flavour hold."""
@@ -45,6 +70,146 @@ class KubernetesBackend:
         """The application in objects of the API."""
         return compile_kubernetes(app, self.facts)
 
+    # -- observe and apply ---------------------------------------------------------------------
+
+    def _cluster(self, instance: Instance) -> Cluster:
+        return Cluster(self.client, self.facts, instance)
+
+    def observe(self, instance: Instance, manifest: Manifest | None) -> Snapshot:
+        """Everything of the instance, and whatever bears a name of the manifest."""
+        return Observer(self._cluster(instance), self.capabilities(), manifest).snapshot()
+
+    def predict(self, manifest: Manifest, snapshot: Snapshot) -> Snapshot:
+        """What an apply would make of it, by a dry run of what is not evidently as wanted."""
+        cluster = self._cluster(snapshot.instance)
+        return Prediction(cluster, self.capabilities(), snapshot, self._take_over).of(manifest)
+
+    def apply(self, action: Action) -> Iterator[Event]:
+        """Do one step."""
+        cluster = self._cluster(_instance_of(action))
+        return Change(cluster, self.capabilities(), action, self._take_over).make()
+
+    def rollout(self, action: Action) -> Iterator[Event]:
+        """Watch a workload to the end; then earlier configs that nothing names go."""
+        cluster = self._cluster(_instance_of(action))
+        kind = cluster.kinds.of(action.body or {}, action.kind)
+        row = self.client.one(kind.path(cluster.space, action.name)) or {"metadata": {}}
+        watch = Watch(
+            cluster,
+            action.id,
+            action.name,
+            self._watch(
+                kind.collection(cluster.space), marks.selector_of(cluster.instance), kind.name
+            ),
+            self._watch(f"/api/v1/namespaces/{cluster.space}/pods", "orch/service", "Pod"),
+            least=int(row["metadata"].get("generation") or 0),
+            uid=str(row["metadata"].get("uid", "")),
+        )
+        for event in watch.events():
+            if event.kind is EventKind.HEALTHY:
+                remember_run(cluster, action)
+                if action.operation is not Operation.NOOP:
+                    collect_configs(cluster)
+            yield event
+
+    def _watch(self, path: str, selector: str, kind: str) -> Watched:
+        """One watch of a collection, for all rollouts that look at it."""
+        with self._lock:
+            key = f"{path}?{selector}"
+            if key not in self._watched:
+                self._watched[key] = Watched(self.client, path, selector, kind)
+            return self._watched[key]
+
+    # -- secrets -------------------------------------------------------------------------------
+
+    def held_secrets(self, instance: Instance) -> Mapping[str, Collection[str]]:
+        """The versions of each secret that the cluster holds."""
+        return held_secrets(self._cluster(instance))
+
+    def forget_secrets(self, instance: Instance, keep: Mapping[str, Collection[str]]) -> None:
+        """Remove every version but those to keep and those that something names."""
+        forget_secrets(self._cluster(instance), keep)
+
+    # -- what runs -----------------------------------------------------------------------------
+
+    def status(self, instance: Instance) -> Status:
+        """Services and jobs with their replicas."""
+        return status_of(self._cluster(instance))
+
+    def instances(self) -> Sequence[Instance]:
+        """Every instance that marked an object of this cluster."""
+        found: dict[Instance, None] = {}
+        for plural in ("serviceaccounts", "persistentvolumeclaims"):
+            rows = self.client.listed(
+                f"/api/v1/{plural}", metadata=True, labelSelector=marks.INSTANCE
+            )
+            for row in rows:
+                owner = marks.owner_of(row, names.BACKEND) or _of_claim(row, plural)
+                if owner is not None:
+                    found[owner] = None
+        return list(found)
+
+    def logs(self, instance: Instance, query: LogQuery) -> Iterator[LogLine]:
+        """Lines of all replicas that the query names."""
+        return logs(self._cluster(instance), query)
+
+    def events(self, instance: Instance, *, follow: bool, since: float | None) -> Iterator[Event]:
+        """What the cluster notes of the instance, the oldest first."""
+        return events(self._cluster(instance), follow=follow, since=since)
+
+    def why(self, instance: Instance, replica: str) -> Sequence[str]:
+        """Why a service or replica is where it is, or nowhere, in the scheduler's words."""
+        return why(self._cluster(instance), replica)
+
+    def exec(
+        self, instance: Instance, service: str, replica: str, command: Sequence[str], *, tty: bool
+    ) -> int:
+        """Run a command in a replica's main container."""
+        cluster = self._cluster(instance)
+        seen = [s for s in status_of(cluster).services if s.name == service]
+        running = [r for s in seen for r in s.replicas if r.state == "running"]
+        chosen = [r for r in running if replica in ("", r.id)]
+        chosen.sort(key=lambda r: not r.ready)
+        if not chosen:
+            raise UsageFault(
+                f"{service} has no running replica {replica}".rstrip(), mend="see `orch ps`"
+            )
+        path = f"/api/v1/namespaces/{cluster.space}/pods/{chosen[0].id}"
+        return join(self.client, path, names.object_name(service), command, tty=tty)
+
+    # -- the store -----------------------------------------------------------------------------
+
+    def store(self, instance: Instance) -> KubernetesStore:
+        """Records and the lock, kept in the instance's namespace."""
+        return KubernetesStore(self._cluster(instance))
+
     def close(self) -> None:
         """Give the connections back."""
+        with self._lock:
+            watched, self._watched = list(self._watched.values()), {}
+        for one in watched:
+            one.close()
         self.client.close()
+        for one in watched:
+            one.join()
+
+
+def _instance_of(action: Action) -> Instance:
+    if action.instance is None:
+        raise ValueError(f"the action on {action.id} names no instance")
+    return action.instance
+
+
+def _of_claim(row: Row, plural: str) -> Instance | None:
+    """Claims that a StatefulSet made have labels alone."""
+    name, space = marks.label(row, marks.INSTANCE), marks.label(row, marks.NAMESPACE)
+    return Instance(names.BACKEND, space, name) if f"{CLAIM}s".lower() == plural and name else None
+
+
+def _yes_or_no(options: Mapping[str, str], key: str) -> bool:
+    said = options.get(key, "no")
+    if said not in ("yes", "no"):
+        raise UsageFault(
+            f"{key} is {said!r}", place=f"the target's option {key}", mend="write yes or no"
+        )
+    return said == "yes"

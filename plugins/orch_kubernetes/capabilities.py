@@ -54,8 +54,9 @@ _WHOLE = ("apiVersion", "name", "volumes.*", "labels.**", "fidelity.**")
 _ANYWHERE = (*_UNITS, *_INSIDE)
 FEATURES = frozenset(
     {
-        "cron", "global", "jobs", "per-replica-volumes", "placement", "published-ports", "routes",
-        "secret-variables", "sidecars", "volumes",
+        "adopt", "cron", "drift", "events", "exec", "global", "jobs", "logs", "per-replica-volumes",
+        "placement", "published-ports", "restart", "rollback", "routes", "scale",
+        "secret-variables", "secret-versions", "sidecars", "volumes", "why",
     }
 )  # fmt: skip
 
@@ -179,7 +180,7 @@ def capabilities(facts: ClusterFacts) -> Capabilities:
         fields[f"{noun}.overrides.kubernetes.**"] = Fidelity.NATIVE
     return Capabilities(
         fields=FrozenDict(fields),
-        features=FEATURES,
+        features=FEATURES if facts.flavour.load_balancer else FEATURES - {"published-ports"},
         names=RULE,
         limits=LIMITS,
         list_keys=LIST_KEYS,

@@ -199,4 +199,4 @@ def _project(live: Any, owners: tuple[Any, ...], path: FieldPath, keys: ListKeys
         if key in before:
             naming = tuple(pair[1][key] for pair in pairs if pair and key in pair[1])
             parts[key] = _project(before[key], naming, (*path, key), keys)
-    return parts
+    return parts if isinstance(live, dict) else list(parts.values())

@@ -52,7 +52,9 @@ class DeployCases(Cases):
         try:
             neighbour.deployed(two)
             trial.deployed(two)
-            assert trial.pending(document) == [(Operation.DELETE, "service/other")]
+            pending = trial.plan(document).plan.pending
+            assert {action.operation for action in pending} == {Operation.DELETE}
+            assert [action.id for action in pending if action.rollout] == ["service/other"]
             trial.deployed(document)
             assert [service.name for service in trial.status().services] == ["web"]
             assert neighbour.service("other").healthy

@@ -1,0 +1,95 @@
+"""Applying one object: what is sent, what others own of it, and who gives way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from orch_kubernetes import marks, names
+from orch_kubernetes.faults import FieldConflict, holds
+from orch_kubernetes.kinds import CONTENT_NAMED
+from orch_kubernetes.wire import sent
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from orch.types import Instance
+    from orch_kubernetes.client import KubernetesClient
+    from orch_kubernetes.faults import Owner
+    from orch_kubernetes.kinds import Kind
+
+Row = dict[str, Any]
+TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Applying:
+    """One object of an instance on its way to the API.
+
+    `applied` is what was last applied, `adopting` says that it was made by hand and is to be
+    taken over, `take_over` that fields are taken from whoever owns them.
+    """
+
+    client: KubernetesClient
+    kind: Kind
+    instance: Instance
+    id: str
+    revision: int
+    body: Mapping[str, Any]
+    applied: Mapping[str, Any] | None = None
+    adopting: bool = False
+    take_over: bool = False
+
+    def path(self) -> str:
+        """Where the object is."""
+        return self.kind.path(marks.space_of(self.instance), self.request(None)["metadata"]["name"])
+
+    def request(self, row: Row | None) -> Row:
+        """What is sent, upon what is there."""
+        replicas = (row or {}).get("spec", {}).get("replicas")
+        made = sent(self.body, self.instance, self.id, self.revision, replicas=replicas)
+        if row is not None and self.kind.name in CONTENT_NAMED:
+            # It is named by its content, and that never changes.
+            made.pop("stringData", None)
+            made |= {key: row[key] for key in ("data", "binaryData") if key in row}
+        return made
+
+    def send(self, made: Row, *, dry_run: bool = False) -> Row:
+        """Apply it. Raises FieldConflict for what others own and nobody gives up."""
+        path = self.path()
+        if self.take_over:
+            return self.client.apply(path, made, force=True, dry_run=dry_run)
+        try:
+            return self.client.apply(path, made, dry_run=dry_run)
+        except FieldConflict as fault:
+            if not all(self._gives_way(owner) for owner in fault.owners):
+                kept = [owner for owner in fault.owners if not self._gives_way(owner)]
+                raise FieldConflict(kept, self.id) from fault
+            return self.client.apply(path, made, force=True, dry_run=dry_run)
+
+    def _gives_way(self, owner: Owner) -> bool:
+        """Whether a field may be taken: it was changed by hand since we set it, as drift shows.
+
+        Whoever applies it again and again would take it back, and goes on owning it. Where an
+        autoscaler decides on the size, the size is its own.
+        """
+        if owner.manager.startswith("orch") or _is_mark(owner):
+            return True
+        annotations = self.body["metadata"].get("annotations", {})
+        if owner.path == ("spec", "replicas") and names.AUTOSCALED in annotations:
+            return False
+        ours = self.applied is not None and holds(self.applied, owner.path)
+        return not owner.applies and (ours or self.adopting)
+
+
+def _is_mark(owner: Owner) -> bool:
+    return (
+        len(owner.path) == 3  # noqa: PLR2004  (metadata, labels or annotations, key)
+        and owner.path[0] == "metadata"
+        and str(owner.path[2]).startswith("orch/")
+    )
+
+
+def is_race_for_size(fault: FieldConflict) -> bool:
+    """Whether an autoscaler changed the size between our look and our write."""
+    return all(owner.path == ("spec", "replicas") and not owner.applies for owner in fault.owners)

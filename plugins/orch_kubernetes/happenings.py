@@ -1,0 +1,109 @@
+"""What the cluster notes of an application's objects: its events, and the reasons in them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from orch.frozen import FrozenDict
+from orch.types import Event, EventKind
+from orch_kubernetes import marks
+from orch_kubernetes.health import labels_of, pods_of, unit_of
+from orch_kubernetes.kinds import WORKLOADS
+from orch_kubernetes.status import seconds_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orch_kubernetes.sights import Cluster
+
+Row = dict[str, Any]
+LOOK_AGAIN = 1.0
+
+
+def events(cluster: Cluster, *, follow: bool, since: float | None) -> Iterator[Event]:
+    """What happened to the instance's objects, the oldest first."""
+    reader = Happenings(cluster)
+    while True:
+        yield from (event for event in reader.fresh() if since is None or event.time >= since)
+        if not follow:
+            return
+        time.sleep(LOOK_AGAIN)
+
+
+@dataclass
+class Happenings:
+    """Reads events of the namespace, and knows which were told."""
+
+    cluster: Cluster
+    _told: dict[str, str] = field(default_factory=dict)
+
+    def fresh(self) -> list[Event]:
+        """Those that were not told yet, by time."""
+        path = f"/api/v1/namespaces/{self.cluster.space}/events"
+        rows = self.cluster.client.listed(path)
+        ids = self._ids()
+        found = []
+        for row in rows:
+            uid, version = str(row["metadata"]["uid"]), str(row["metadata"]["resourceVersion"])
+            about = row.get("involvedObject") or {}
+            id_ = ids.get(_key(about))
+            if id_ is None and about.get("kind") == "Pod":
+                id_ = self._of_lost_pod(str(about.get("name", "")), ids)
+            if id_ is not None and self._told.get(uid) != version:
+                self._told[uid] = version
+                found.append(_event(id_, row))
+        return sorted(found, key=lambda event: event.time)
+
+    def _ids(self) -> dict[tuple[str, str], str]:
+        """Ids by kind and name, of what bears our marks and of the pods below."""
+        rows = self.cluster.ours(self.cluster.kinds.all)
+        found = {
+            (kind, marks.name_of(row)): marks.annotation(row, marks.ID)
+            for kind, held in rows.items()
+            for row in held
+            if marks.annotation(row, marks.ID)
+        }
+        units = [row for name in WORKLOADS for row in rows.get(name, ())]
+        below = [("Pod", row) for row in self.cluster.pods()]
+        below += [("ReplicaSet", row) for row in self.cluster.replica_sets(every=True)]
+        for row in units:
+            noun, name = unit_of(row)
+            wanted = {marks.name_of(pod) for pod in pods_of(row, [one for _, one in below])}
+            for kind, one in below:
+                if marks.name_of(one) in wanted or _is_of(one, row):
+                    found[kind, marks.name_of(one)] = f"{noun}/{name}"
+        return found
+
+    @staticmethod
+    def _of_lost_pod(name: str, ids: dict[tuple[str, str], str]) -> str | None:
+        """A pod that is gone is known by the name of what made it."""
+        for (kind, stem), id_ in ids.items():
+            if kind in WORKLOADS and name.startswith(f"{stem}-"):
+                return id_
+        return None
+
+
+def _is_of(pod: Row, job: Row) -> bool:
+    return job["kind"] == "Job" and labels_of(pod).get("job-name") == marks.name_of(job)
+
+
+def _key(about: Row) -> tuple[str, str]:
+    return str(about.get("kind", "")), str(about.get("name", ""))
+
+
+def _event(id_: str, row: Row) -> Event:
+    warns = row.get("type") == "Warning"
+    count = int(row.get("count") or 1)
+    about = row.get("involvedObject") or {}
+    said = f"{row.get('reason', '')}: {str(row.get('message', '')).strip()}"
+    if about.get("kind") == "Pod":
+        said = f"{about.get('name')}: {said}"
+    if count > 1:
+        said += f" ({count} times)"
+    moment = seconds_of(str(row.get("lastTimestamp") or row.get("eventTime") or "")) or seconds_of(
+        str(row["metadata"].get("creationTimestamp", ""))
+    )
+    kind = EventKind.WARNING if warns else EventKind.PROGRESS
+    return Event(kind, id_, said, moment, FrozenDict({"reason": row.get("reason", "")}))

@@ -1,0 +1,150 @@
+"""What an apply would make of a manifest, by the word of the cluster itself."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from orch.errors import Refused
+from orch.frozen import FrozenDict
+from orch.plan.merge import Merger
+from orch.types import Diagnostic, Observed, Snapshot
+from orch_kubernetes.applying import Applying
+from orch_kubernetes.faults import FieldConflict, Invalid, Missing, NoDryRun
+from orch_kubernetes.kinds import CONTENT_NAMED
+from orch_kubernetes.objects import ONLY_LOOKED_FOR
+from orch_kubernetes.sights import unverified
+from orch_kubernetes.wire import body_of, filled
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from orch.backend.capabilities import Capabilities
+    from orch.types import Manifest, Resource
+    from orch_kubernetes.sights import Cluster
+
+Row = dict[str, Any]
+AT_ONCE = 16
+
+
+@dataclass
+class Prediction:
+    """Asks for each object that is not evidently as wanted what a dry run makes of it."""
+
+    cluster: Cluster
+    capabilities: Capabilities
+    snapshot: Snapshot
+    take_over: bool = False
+    _replace: set[str] = field(default_factory=set)
+    _unverified: dict[str, Diagnostic] = field(default_factory=dict)
+    _refused: list[Diagnostic] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._merger = Merger(self.capabilities)
+
+    def of(self, manifest: Manifest) -> Snapshot:
+        """The manifest's objects as they would be. Raises Refused for what the API can't take."""
+        made = self._is_there()
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            found = list(pool.map(lambda r: self._one(r, asked=made), manifest.resources))
+        if self._refused:
+            raise Refused(
+                "\n".join(str(one) for one in self._refused),
+                diagnostics=tuple(self._refused),
+            )
+        facts = {
+            "replace": frozenset(self._replace),
+            "unverified": tuple(self._unverified.values()),
+        }
+        objects = FrozenDict({one.id: one for one in found})
+        return replace(self.snapshot, objects=objects, facts=FrozenDict(facts))
+
+    def _is_there(self) -> bool:
+        """Whether there is a namespace to ask in: the API tries nothing in one to be made."""
+        if self.snapshot.objects:
+            return True
+        space = self.cluster.space
+        if self.cluster.client.one(f"/api/v1/namespaces/{space}") is not None:
+            return True
+        self._unverified[""] = unverified(f"the namespace {space} is made by the deploy")
+        return False
+
+    def _one(self, resource: Resource, *, asked: bool) -> Observed:
+        instance = self.snapshot.instance
+        live = self.snapshot.objects.get(resource.id)
+        fresh = Observed(resource.id, resource.kind, resource.name, resource.body, owner=instance)
+        if resource.kind == ONLY_LOOKED_FOR:
+            return live or fresh
+        if live is None or live.name != resource.name or live.kind != resource.kind:
+            if live is not None and live.kind != resource.kind:
+                self._replace.add(resource.id)
+            if asked and live is None:
+                self._asked(resource, None)
+            return fresh if live is None else self._merged(live, resource)
+        merged = self._merged(live, resource)
+        as_wanted = merged is live or live.owner not in (None, instance)
+        if as_wanted or resource.kind in CONTENT_NAMED:
+            return merged
+        return self._dry_run(resource, live, merged)
+
+    def _merged(self, live: Observed, resource: Resource) -> Observed:
+        body = self._merger.merge(live, live.applied, resource.body)
+        instance = self.snapshot.instance
+        if body is live.body and live.owner == instance and live.name == resource.name:
+            return live
+        return replace(live, name=resource.name, body=body, owner=instance)
+
+    def _dry_run(self, resource: Resource, live: Observed, merged: Observed) -> Observed:
+        row = self._asked(resource, live)
+        if row is None:
+            return merged
+        keys = self._merger.keys(resource.kind)
+        body: Mapping[str, Any] = body_of(row, self.cluster.space, resource.body, keys)
+        if body == live.body:
+            body = live.body
+        if body is live.body and live.owner == self.snapshot.instance:
+            return live
+        return replace(merged, body=body)
+
+    def _asked(self, resource: Resource, live: Observed | None) -> Row | None:
+        """What a dry run says, None when there is none to be had."""
+        applying = Applying(
+            self.cluster.client,
+            self.cluster.kinds.of(resource.body),
+            self.snapshot.instance,
+            resource.id,
+            live.revision if live else 0,
+            resource.body,
+            applied=live.applied if live else None,
+            adopting=live is not None and live.owner is None,
+            take_over=self.take_over,
+        )
+        made = filled(applying.request(_sized(live)), dict.fromkeys(resource.secrets, ""))
+        try:
+            return applying.send(made, dry_run=True)
+        except Invalid as fault:
+            self._invalid(resource, live, fault)
+        except FieldConflict as fault:
+            self._refused.append(Diagnostic(fault.fault, (resource.id,), mend=fault.mend))
+        except NoDryRun as fault:
+            self._unverified[resource.id] = unverified(
+                f"{resource.id}: {fault.fault}", "changes are shown as they are sent"
+            )
+        except Missing as fault:
+            self._unverified[resource.id] = unverified(f"{resource.id}: {fault.fault}")
+        except Refused as fault:
+            self._refused.append(Diagnostic(fault.fault, (resource.id,), mend=fault.mend))
+        return None
+
+    def _invalid(self, resource: Resource, live: Observed | None, fault: Invalid) -> None:
+        if live is not None and fault.immutable:
+            self._replace.add(resource.id)
+            return
+        found = fault.diagnostics or (Diagnostic(fault.fault),)
+        self._refused.extend(replace(one, path=(resource.id, *one.path[1:])) for one in found)
+
+
+def _sized(live: Observed | None) -> Row | None:
+    """As much of an object that is there as its request rests on."""
+    return {"spec": live.body.get("spec", {})} if live is not None else None
