@@ -182,15 +182,19 @@ def _charge(told: str, amount: float, row: Price) -> Charge:
 
 
 def _packed(replicas: Iterable[Size], room: Size) -> int:
-    """First fit, largest first; at least one node."""
+    """First fit, largest first; at least one node, and 0 when one is too small for a replica."""
     nodes: list[Size] = []
+    at, before = 0, None
     for size in sorted(replicas, key=lambda s: (max(_shares(s, room)), s.cpus, s.memory))[::-1]:
         if not size.fits(room):
             return 0
-        at = next((i for i, free in enumerate(nodes) if size.fits(free)), len(nodes))
+        # Where the last one of this size found no room, this one finds none.
+        first = at if size == before else 0
+        at = next((i for i in range(first, len(nodes)) if size.fits(nodes[i])), len(nodes))
         if at == len(nodes):
             nodes.append(room)
         nodes[at] = Size(nodes[at].cpus - size.cpus, nodes[at].memory - size.memory)
+        before = size
     return max(len(nodes), 1)
 
 

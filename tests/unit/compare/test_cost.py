@@ -123,3 +123,14 @@ def test_what_has_no_size_or_price_is_told() -> None:
 
 def test_without_prices_for_what_runs_there_is_no_estimate() -> None:
     assert priced({"web": service("1", "1G")}, CLUSTER) is None
+
+
+def test_small_replicas_fill_the_gaps_that_large_ones_leave() -> None:
+    services = {
+        "large": service("1.5", "1G", replicas=3),
+        "small": service("0.5", "1G", replicas=3),
+        "tiny": service("0.1", "1G", replicas=1),
+    }
+    assert told(priced(services, SMALL)) == [("4 × small", 80)]
+    del services["tiny"]
+    assert told(priced(services, SMALL)) == [("3 × small", 60)]

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orch.cli.render import machine
-from orch.cli.render.ledger import placed
+from orch.cli.render.ledger import lossy_placed, placed
 from orch.compare.advice import advise
-from orch.compile.levels import ACCEPTABLE
 from orch.types import render_path
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from orch.compare.cost import Estimate
     from orch.compare.sizes import Sized
     from orch.load.source import Loaded
-    from orch.types import Fidelity, FieldPath, LedgerEntry
+    from orch.types import Fidelity, FieldPath
 
 
 def comparison_shape(
@@ -73,7 +72,9 @@ def _standing(standing: Standing, loaded: Loaded, *, manifests: bool) -> Backend
         ],
         "notes": list(standing.notes),
         "faults": [machine.diagnostic(fault) for fault in standing.faults],
-        "ledger": [machine.ledger_row(_with_place(row, loaded)) for row in standing.notable],
+        "ledger": [
+            machine.ledger_row(row) for row in lossy_placed(standing.notable, loaded.locate)
+        ],
     }
     if manifests:
         shape["resources"] = [machine.resource(row) for row in standing.resources]
@@ -121,10 +122,6 @@ def _cost(cost: Estimate) -> CostShape:
         "missing": list(cost.missing),
         "left_out": list(cost.left_out),
     }
-
-
-def _with_place(row: LedgerEntry, loaded: Loaded) -> LedgerEntry:
-    return row if row.outcome in ACCEPTABLE else placed(row, loaded.locate)
 
 
 def _field(path: FieldPath, outcomes: Mapping[str, Fidelity]) -> FieldComparison:
