@@ -21,6 +21,7 @@ OTHER_KINDS = (
     "# .github/workflows/",
     "# targets.yaml",
     "# .pre-commit-config.yaml",
+    "# file: prices.yaml",
 )
 
 
