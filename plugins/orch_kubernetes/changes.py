@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from orch.errors import Conflict, Denied, OrchError, Transient
+from orch.errors import Conflict, Transient
 from orch.plan.merge import Merger
 from orch.types import Event, EventKind, Operation
 from orch_kubernetes import marks, names
@@ -16,8 +16,10 @@ from orch_kubernetes.client import JSON_PATCH
 from orch_kubernetes.faults import FieldConflict, Missing
 from orch_kubernetes.kinds import CLAIM, CONTENT_NAMED, TEMPLATES, WORKLOADS
 from orch_kubernetes.managed import without_ours
+from orch_kubernetes.namespaces import ensure_namespace
 from orch_kubernetes.objects import ONLY_LOOKED_FOR
 from orch_kubernetes.runs import forget_run
+from orch_kubernetes.sights import Observer
 from orch_kubernetes.versions import missing_values
 from orch_kubernetes.wire import filled, real_name
 
@@ -160,8 +162,6 @@ class Change:
     # -- what is there ---------------------------------------------------------------------------
 
     def _seen(self, row: Row) -> Observed:
-        from orch_kubernetes.sights import Observer
-
         observer = Observer(self.cluster, self.capabilities, None)
         kind = self._kind()
         return observer.observed(self.action.id, {"kind": kind.name, **row}, [])
@@ -294,36 +294,3 @@ def _grace_of(row: Row) -> float:
     for key in path:
         found = found.get(key) or {}
     return float(found.get("terminationGracePeriodSeconds") or 0)
-
-
-def ensure_namespace(cluster: Cluster) -> None:
-    """Make the namespace of an instance, when it is not there."""
-    body = {
-        "apiVersion": "v1",
-        "kind": "Namespace",
-        "metadata": {"name": cluster.space, "labels": {names.MANAGED_BY: "orch"}},
-    }
-    try:
-        cluster.client.request("POST", "/api/v1/namespaces", body)
-    except Denied as fault:
-        raise Denied(
-            fault.fault,
-            place=f"the namespace {cluster.space}",
-            mend=f"let it be made: `kubectl create namespace {cluster.space}`; or name one that "
-            "is there with --namespace",
-        ) from fault
-    except Conflict:
-        return
-    await_account(cluster)
-
-
-def await_account(cluster: Cluster) -> None:
-    """A new namespace takes pods only once the cluster has given it an account."""
-    path = f"/api/v1/namespaces/{cluster.space}/serviceaccounts/default"
-    for _ in range(20):
-        try:
-            if cluster.client.one(path) is not None:
-                return
-        except OrchError:
-            return
-        time.sleep(0.1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,6 @@ from orch.errors import Conflict, Denied, OrchError, Refused, Transient, Unreach
 from orch.types import Diagnostic, render_path
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from orch.types import FieldPath
 
 _THROTTLED = (
@@ -141,24 +140,37 @@ def fault_of(status: int, said: Mapping[str, Any], place: str) -> OrchError:
         return NoDryRun(told, place=place)
     if any(words in low for words in _ADMISSION) and status < HTTPStatus.INTERNAL_SERVER_ERROR:
         return Refused(told, place=place, mend="change the spec, or what admits it")
-    if status == HTTPStatus.UNAUTHORIZED:
-        mend = "log in again; `kubectl auth whoami` shows as whom"
-        return Denied(f"the cluster denies it: {told}", place=place, mend=mend)
-    if status == HTTPStatus.FORBIDDEN:
-        return Denied(f"the cluster denies it: {told}", place=place, mend=_right_for(told))
-    if status == HTTPStatus.NOT_FOUND:
-        return Missing(told, place=place)
-    if status == HTTPStatus.CONFLICT:
-        owners = [Owner(c) for c in causes if c.get("reason") == "FieldManagerConflict"]
-        mend = "somebody else changed it meanwhile: make the plan again"
-        return FieldConflict(owners, place) if owners else Conflict(told, place=place, mend=mend)
-    if status == HTTPStatus.GONE:
-        return Expired(told, place=place)
-    if status == HTTPStatus.UNPROCESSABLE_ENTITY:
-        return _invalid(told, causes, place)
+    if status in _BY_STATUS:
+        return _BY_STATUS[status](told, causes, place)
     if status in _THROTTLED:
         return Transient(f"the cluster answers {status}: {told}", place=place)
     return OrchError(f"the cluster refuses it ({status}): {told}", place=place)
+
+
+Causes = Sequence[Mapping[str, Any]]
+
+
+def _unknown(told: str, _causes: Causes, place: str) -> OrchError:
+    mend = "log in again; `kubectl auth whoami` shows as whom"
+    return Denied(f"the cluster denies it: {told}", place=place, mend=mend)
+
+
+def _forbidden(told: str, _causes: Causes, place: str) -> OrchError:
+    return Denied(f"the cluster denies it: {told}", place=place, mend=_right_for(told))
+
+
+def _missing(told: str, _causes: Causes, place: str) -> OrchError:
+    return Missing(told, place=place)
+
+
+def _expired(told: str, _causes: Causes, place: str) -> OrchError:
+    return Expired(told, place=place)
+
+
+def _conflict(told: str, causes: Causes, place: str) -> OrchError:
+    owners = [Owner(c) for c in causes if c.get("reason") == "FieldManagerConflict"]
+    mend = "somebody else changed it meanwhile: make the plan again"
+    return FieldConflict(owners, place) if owners else Conflict(told, place=place, mend=mend)
 
 
 def _right_for(told: str) -> str:
@@ -175,7 +187,7 @@ def _right_for(told: str) -> str:
     return f"ask for that right; `kubectl auth can-i {found['verb']} {what}{where}` tests it"
 
 
-def _invalid(told: str, causes: Sequence[Mapping[str, Any]], place: str) -> Invalid:
+def _invalid(told: str, causes: Causes, place: str) -> OrchError:
     diagnostics = [
         Diagnostic(str(cause.get("message", "")), (place, *_keys(str(cause.get("field", "")))))
         for cause in causes
@@ -183,6 +195,16 @@ def _invalid(told: str, causes: Sequence[Mapping[str, Any]], place: str) -> Inva
     fault = Invalid(f"the cluster refuses it: {told}", place=place, diagnostics=diagnostics)
     fault.immutable = any(words in told for words in _IMMUTABLE)
     return fault
+
+
+_BY_STATUS: Mapping[int, Callable[[str, Causes, str], OrchError]] = {
+    HTTPStatus.UNAUTHORIZED: _unknown,
+    HTTPStatus.FORBIDDEN: _forbidden,
+    HTTPStatus.NOT_FOUND: _missing,
+    HTTPStatus.CONFLICT: _conflict,
+    HTTPStatus.GONE: _expired,
+    HTTPStatus.UNPROCESSABLE_ENTITY: _invalid,
+}
 
 
 def _keys(field: str) -> FieldPath:

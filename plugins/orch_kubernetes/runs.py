@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from orch.errors import Conflict
 from orch.types import Observed
+from orch_kubernetes import names
+from orch_kubernetes.store import KubernetesStore
 
 if TYPE_CHECKING:
     from orch.types import Action, Resource
@@ -21,8 +23,6 @@ def remember_run(cluster: Cluster, action: Action) -> None:
     body = action.body or {}
     if action.kind != "Job" or not _goes(body):
         return
-    from orch_kubernetes.store import KubernetesStore
-
     store = KubernetesStore(cluster)
     record = {"body": body, "name": action.name, "revision": action.revision}
     forget_run(cluster, action.id)
@@ -32,8 +32,6 @@ def remember_run(cluster: Cluster, action: Action) -> None:
 
 def forget_run(cluster: Cluster, id_: str) -> None:
     """Let a job count as never run."""
-    from orch_kubernetes.store import KubernetesStore
-
     KubernetesStore(cluster).delete(_name(id_))
 
 
@@ -41,8 +39,6 @@ def has_run(cluster: Cluster, wanted: Resource) -> Observed | None:
     """A job that was done and is gone, as it was; None when none was."""
     if wanted.kind != "Job" or not _goes(wanted.body):
         return None
-    from orch_kubernetes.store import KubernetesStore
-
     try:
         record = json.loads(KubernetesStore(cluster).read(_name(wanted.id)))
     except KeyError:
@@ -65,6 +61,4 @@ def _goes(body: Any) -> bool:
 
 
 def _name(id_: str) -> str:
-    from orch_kubernetes import names
-
     return PREFIX + names.object_name(id_.partition("/")[2])

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from orch.backend.contract import Lock
 from orch.errors import Conflict, Locked, Transient
 from orch_kubernetes import marks, names
-from orch_kubernetes.changes import ensure_namespace
 from orch_kubernetes.faults import Missing
+from orch_kubernetes.namespaces import ensure_namespace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

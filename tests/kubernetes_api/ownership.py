@@ -7,8 +7,10 @@ lists are owned whole.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Path = tuple[Any, ...]
 KEYS = {

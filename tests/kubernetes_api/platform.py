@@ -6,11 +6,13 @@ import copy
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.kubernetes_api import ownership, schemas
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Row = dict[str, Any]
 Key = tuple[str, str, str, str]
@@ -33,7 +35,9 @@ GENERATED = frozenset({"Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob
 class Refusal(Exception):
     """An answer that is none: a status code and the API's Status."""
 
-    def __init__(self, code: int, reason: str, message: str, causes: list[Row] | None = None):
+    def __init__(
+        self, code: int, reason: str, message: str, causes: list[Row] | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.body = {
@@ -58,7 +62,7 @@ class Platform:
 
     objects: dict[Key, Row] = field(default_factory=dict)
     happened: list[Happened] = field(default_factory=list)
-    changed: threading.Condition = field(default_factory=lambda: threading.Condition())
+    changed: threading.Condition = field(default_factory=threading.Condition)
     oldest: int = 0
     _count: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -250,10 +254,11 @@ class Platform:
             self.happened.append(Happened(version, type_, key, copy.deepcopy(row)))
             self.changed.notify_all()
 
-    def since(self, version: int, fits: Callable[[Happened], bool]) -> list[Happened]:
+    def since(self, version: int) -> list[Happened]:
+        """What happened after a version. Raises Refusal when that is forgotten."""
         if version < self.oldest:
             raise Refusal(410, "Expired", "too old resource version")
-        return [one for one in self.happened if one.version > version and fits(one)]
+        return [one for one in self.happened if one.version > version]
 
 
 def matches(row: Row, selector: str) -> bool:

@@ -10,17 +10,19 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 import yaml
 
 from tests.kubernetes_api.controllers import Controllers
-from tests.kubernetes_api.platform import Platform, Refusal, Row
+from tests.kubernetes_api.platform import Key, Platform, Refusal, Row, matches
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 _PATH = re.compile(
     r"/(?:api/(?P<core>v\d\w*)|apis/(?P<group>[^/]+)/(?P<version>v\d\w*))"
@@ -42,7 +44,7 @@ WIDE = ("namespaces", "nodes", "priorityclasses", "ingressclasses")
 
 @dataclass
 class Fault:
-    """What happens instead of an answer, to the calls that are meant; `after` its effect, or not."""
+    """What happens instead of an answer to the calls that are meant, before or `after` it."""
 
     method: str
     path: str
@@ -208,11 +210,11 @@ class Handler(BaseHTTPRequestHandler):
         with platform.lock:
             return self._object(kind, (group, plural, space, name or ""))
 
-    def _object(self, kind: Row, key: tuple[str, str, str, str]) -> tuple[int, Any]:
+    def _object(self, kind: Row, key: Key) -> tuple[int, Any]:
         platform, dry = self.server_api.platform, "dryRun" in self.query
         manager = self.query.get("fieldManager", "unknown")
-        if self.command == "GET":
-            return 200, platform.get(key)
+        if self.command == "PATCH":
+            return 200, self._patched(key, manager, dry=dry)
         if self.command == "DELETE":
             said = self.body or {}
             uid = (said.get("preconditions") or {}).get("uid", "")
@@ -222,13 +224,16 @@ class Handler(BaseHTTPRequestHandler):
             return 201, platform.create(key, {**kind, **self.body}, manager, dry=dry)
         if self.command == "PUT":
             return 200, platform.replace(key, {**kind, **self.body}, manager, dry=dry)
-        how = self.headers["Content-Type"]
+        return 200, platform.get(key)
+
+    def _patched(self, key: Key, manager: str, *, dry: bool) -> Row:
+        platform, how = self.server_api.platform, self.headers["Content-Type"]
         if "apply-patch" in how:
             force = self.query.get("force") == "true"
-            return 200, platform.apply(key, self.body, manager, force=force, dry=dry)
+            return platform.apply(key, self.body, manager, force=force, dry=dry)
         if "json-patch" in how:
-            return 200, platform.patch(key, self.body)
-        return 200, platform.merge(key, self.body, manager, dry=dry)
+            return platform.patch(key, self.body)
+        return platform.merge(key, self.body, manager, dry=dry)
 
     def _list(self, group: str, plural: str, space: str) -> tuple[int, Any]:
         platform, selector = self.server_api.platform, self.query.get("labelSelector", "")
@@ -247,8 +252,6 @@ class Handler(BaseHTTPRequestHandler):
             return 200, {"metadata": metadata, "items": items[first : first + size]}
 
     def _watch(self, group: str, plural: str, space: str, selector: str) -> None:
-        from tests.kubernetes_api.platform import matches
-
         platform, last = self.server_api.platform, int(self.query.get("resourceVersion") or 0)
         self.send_response(200)
         self.send_header("Connection", "close")
@@ -256,8 +259,13 @@ class Handler(BaseHTTPRequestHandler):
         end = time.monotonic() + 20
         while time.monotonic() < end:
             with platform.changed:
-                new = platform.since(last, lambda one: one.key[:2] == (group, plural)
-                                     and space in ("", one.key[2]) and matches(one.row, selector))  # fmt: skip
+                new = [
+                    one
+                    for one in platform.since(last)
+                    if one.key[:2] == (group, plural)
+                    and space in ("", one.key[2])
+                    and matches(one.row, selector)
+                ]
                 if not new:
                     platform.changed.wait(0.2)
             for one in new:
@@ -270,7 +278,7 @@ class Handler(BaseHTTPRequestHandler):
                     return
         self.close_connection = True
 
-    def _log(self, key: tuple[str, str, str, str]) -> bytes:
+    def _log(self, key: Key) -> bytes:
         pod = self.server_api.platform.get(key)
         container = pod["spec"]["containers"][0]
         text = next((v.get("value") for v in container.get("env", ()) if v["name"] == "TEXT"), "")
