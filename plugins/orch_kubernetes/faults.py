@@ -140,6 +140,9 @@ def fault_of(status: int, said: Mapping[str, Any], place: str) -> OrchError:
         return NoDryRun(told, place=place)
     if any(words in low for words in _ADMISSION) and status < HTTPStatus.INTERNAL_SERVER_ERROR:
         return Refused(told, place=place, mend="change the spec, or what admits it")
+    if "is being terminated" in low:
+        mend = "wait until it is gone, then deploy again"
+        return Transient(told, place=place, mend=mend)
     if status in _BY_STATUS:
         return _BY_STATUS[status](told, causes, place)
     if status in _THROTTLED:

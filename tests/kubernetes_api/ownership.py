@@ -95,6 +95,16 @@ def put(body: Any, path: Path, value: Any) -> None:
             body = body[step]
 
 
+def give_up(body: Any, path: Path, owned: set[Path]) -> None:
+    """Take a field away that nobody owns any more; with it the item of which nobody owns a part."""
+    for length in range(len(path), 0, -1):
+        item = path[:length]
+        if isinstance(item[-1], Item) and not any(one[:length] == item for one in owned):
+            remove(body, item)
+            return
+    remove(body, path)
+
+
 def remove(body: Any, path: Path) -> None:
     """Take a field away, and what is empty above it then."""
     above = at(body, path[:-1])

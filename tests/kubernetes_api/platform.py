@@ -169,7 +169,7 @@ class Platform:
         others = {p for e in row["metadata"]["managedFields"] for p in _paths(e)
                   if (e["manager"], e["operation"]) != (manager, "Apply")}  # fmt: skip
         for path in earlier - wanted - others:
-            ownership.remove(row, path)
+            ownership.give_up(row, path, wanted | others)
         for path in sorted(wanted, key=str):
             ownership.put(row, path, copy.deepcopy(ownership.at(body, path)))
         _own(row, manager, "Apply", wanted)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import threading
 import time
 from dataclasses import dataclass, field
@@ -121,7 +122,8 @@ class Api:
         """Cut the connection instead of an answer."""
 
         def act(handler: Handler) -> bool:
-            handler.connection.close()
+            handler.close_connection = True
+            handler.connection.shutdown(socket.SHUT_RDWR)
             return True
 
         self.faults.append(Fault(method, path, act, times, after))

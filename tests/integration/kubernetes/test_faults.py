@@ -77,9 +77,10 @@ def test_a_right_that_is_missing_is_named(trial: Trial, kubernetes_api: Api) -> 
         'deployments.apps "web" is forbidden: User "me" cannot patch resource "deployments" in '
         'API group "apps" in the namespace "shop"'
     )
+    trial.deployed(trial.web("one"))
     kubernetes_api.answer("PATCH", "/deployments/", 403, said, times=99)
     with pytest.raises(Denied) as fault:
-        trial.deploy(trial.web())
+        trial.plan(trial.web("two"))
     assert "can-i patch deployments.apps -n shop" in fault.value.mend
 
 

@@ -140,9 +140,10 @@ def test_what_kubectl_made_is_adopted_and_lets_go_of_its_fields(
     trial: Trial, kubernetes_api: Api
 ) -> None:
     full = with_env(trial.web("one"), EXTRA="yes")
+    body = by_hand(trial, full)
     with kubernetes_api.platform.lock:
         kubernetes_api.platform.make_namespace("shop")
-        kubernetes_api.platform.create(WEB, by_hand(trial, full), "kubectl-client-side-apply")
+        kubernetes_api.platform.create(WEB, body, "kubectl-client-side-apply")
     operations = {action.id: action.operation for action in trial.plan(full).plan.pending}
     assert operations["service/web"] is Operation.ADOPT
     trial.deployed(full)
