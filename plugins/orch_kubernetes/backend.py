@@ -104,6 +104,7 @@ class KubernetesBackend:
             self._watch(f"/api/v1/namespaces/{cluster.space}/pods", "orch/service", "Pod"),
             least=int(row["metadata"].get("generation") or 0),
             uid=str(row["metadata"].get("uid", "")),
+            body=action.body or {},
         )
         for event in watch.events():
             if event.kind is EventKind.HEALTHY:

@@ -202,6 +202,8 @@ def _by_facts(facts: ClusterFacts) -> dict[str, Fidelity]:
     fields |= {f"{unit}.networks.*": between for unit in _UNITS}
     if not facts.has("time_zone"):
         fields["jobs.*.time_zone.**"] = Fidelity.LOST
+    if not facts.has("job_ttl"):
+        fields["jobs.*.ttl.**"] = Fidelity.LOST
     if not facts.has("user_namespaces"):
         fields |= dict.fromkeys(_below(_UNITS, "userns_mode.**"), Fidelity.LOST)
     if not facts.has("sidecars"):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from orch.errors import Conflict, Transient
 from orch.plan.merge import Merger
 from orch.types import Event, EventKind, Operation
-from orch_kubernetes import marks, names
+from orch_kubernetes import canary, marks, names
 from orch_kubernetes.applying import TRIES, Applying, is_race_for_size
 from orch_kubernetes.client import JSON_PATCH
 from orch_kubernetes.faults import FieldConflict, Missing
@@ -130,6 +130,8 @@ class Change:
         )
         self._take_size_back(row)
         made = applying.request(row)
+        if row is not None and self._has_canaries():
+            made["spec"]["strategy"] = canary.strategy_for(made)
         if action.kind == "Secret":
             made = self._with_values(made, row)
         try:
@@ -140,6 +142,13 @@ class Change:
             written = applying.send(made)
         if action.operation is Operation.ADOPT:
             self._disown(applying.path(), written)
+        canary.let_go(self._client, applying.path(), written, made)
+
+    def _has_canaries(self) -> bool:
+        """Whether pods are replaced, and some of them are to go first."""
+        action = self.action
+        moved = any(change.path[:2] == ("spec", "template") for change in action.changes)
+        return moved and canary.first_of(action.body or {}) > 0
 
     def _with_values(self, made: Row, row: Row | None) -> Row:
         """The values of a new Secret: those that came with the step, else those held already."""

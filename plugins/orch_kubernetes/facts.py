@@ -17,6 +17,7 @@ OLDEST, NEWEST = (1, 20), (1, 37)
 _VERSION = re.compile(r"v?(\d+)\.(\d+)")
 _MINIMAL: Mapping[str, Version] = {
     "cron_v1": (1, 21),
+    "job_ttl": (1, 21),
     "disruption_v1": (1, 21),
     "autoscaling_v2": (1, 23),
     "daemonset_surge": (1, 22),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CONCURRENCY = {"allow": "Allow", "forbid": "Forbid", "replace": "Replace"}
 CLOCK = "before 1.25 schedules are read in the time zone of the cluster's controller"
+KEPT = "before 1.21 jobs that are done stay until somebody removes them"
 LOOKS_EVERY = 10
 MISSED = "the controller looks every ten seconds, and may miss a shorter deadline"
 _UTC = ("UTC", "Etc/UTC")
@@ -75,8 +76,10 @@ class JobCompiler:
             ("ttl", "ttlSecondsAfterFinished"),
         ):
             read = view.field(field)
-            if read is not None:
+            if read is not None and (field != "ttl" or self._scope.facts.has("job_ttl")):
                 self._resource.put((*self._spec, key), read, value=ceil(read.value.seconds))
+            elif read is not None:
+                self._make.lose(read, KEPT, "remove it by hand", Consequence.COSMETIC)
 
     def _clock(self) -> None:
         view, put = self._view, self._resource.put

@@ -7,23 +7,25 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from orch.errors import Conflict
-from orch.frozen import FrozenDict
+from orch.frozen import EMPTY, FrozenDict
 from orch.spec.deploy import UpdateConfig
 from orch.spec.units import Duration
 from orch.types import Event, EventKind
-from orch_kubernetes import marks, names
+from orch_kubernetes import canary, marks, names
 from orch_kubernetes.health import (
     hash_of,
+    is_going,
     is_ready,
     is_stuck,
     pods_of,
     reasons,
     sight_of,
+    template_of,
     why_not,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from orch_kubernetes.health import Sight
     from orch_kubernetes.sights import Cluster
@@ -32,15 +34,14 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 POLL = 1.0
 USUAL = UpdateConfig()
-HOLDER = "orch-canary"
 
 
 @dataclass
 class Watch:
     """One workload on its way; times are by time.monotonic().
 
-    `least` is the generation and `uid` the object that was written: what is seen of an earlier
-    one tells nothing of it.
+    `least` is the generation and `uid` the object that was written, as `body`: what is seen of an
+    earlier one tells nothing of it.
     """
 
     cluster: Cluster
@@ -50,6 +51,7 @@ class Watch:
     pods: Watched
     least: int = 0
     uid: str = ""
+    body: Mapping[str, Any] = EMPTY
     best: tuple[int, ...] = ()
     moved: float = field(default_factory=time.monotonic)
     _removed: set[str] = field(default_factory=set)
@@ -94,6 +96,8 @@ class Watch:
         if row["kind"] == "CronJob":
             return self._event(EventKind.HEALTHY, "its schedule stands", counts)
         if sight.arrived:
+            if canary.first_of(row):
+                canary.promote(self.cluster.client, self._path(), row, self.body)
             said = "done" if row["kind"] == "Job" else "ready"
             return self._event(EventKind.HEALTHY, f"{_count(sight)} {said}", counts)
         self._let_go(row, pods)
@@ -105,7 +109,7 @@ class Watch:
         if sight.failed:
             return self._failed(row, sight, sight.failed.rstrip("."), counts, why)
         self._note_progress(sight)
-        if self._is_late(row):
+        if self._is_late(row, pods):
             late = f"{_count(sight)} ready after {_deadline_of(row):g} s"
             return self._failed(row, sight, late, counts, why)
         said = f"{_count(sight)} ready: {why}" if why else f"{_count(sight)} ready"
@@ -116,11 +120,13 @@ class Watch:
         if not self.best or mark > self.best:
             self.best, self.moved = mark, time.monotonic()
 
-    def _is_late(self, row: Row) -> bool:
+    def _is_late(self, row: Row, pods: list[Row]) -> bool:
         """The controllers of some kinds know no deadline, so there is one here."""
         if row["kind"] in ("Deployment", "Job") and not self._held:
             return False
-        return time.monotonic() - self.moved > _deadline_of(row)
+        ending = any(is_going(pod) for pod in pods)
+        grace = float(template_of(row)["spec"].get("terminationGracePeriodSeconds") or 0)
+        return time.monotonic() - self.moved > _deadline_of(row) + (grace if ending else 0)
 
     def _failed(self, row: Row, sight: Sight, said: str, counts: Row, why: str) -> Event:
         share = float(marks.annotation(row, names.FAILURE_RATIO) or 0)
@@ -147,6 +153,7 @@ class Watch:
             earlier = hash_of(pod) != newest
             if earlier and is_stuck(pod) and not is_ready(pod) and uid not in self._removed:
                 self._removed.add(uid)
+                self.moved = time.monotonic()
                 path = f"{self.pods.path}/{marks.name_of(pod)}"
                 try:
                     self.cluster.client.delete(path, uid=uid)
@@ -155,17 +162,18 @@ class Watch:
 
     def _canary(self, row: Row, sight: Sight) -> str:
         """Hold a rollout once as many are new as go first, until these are healthy."""
-        first = int(marks.annotation(row, names.CANARY) or 0)
-        if row["kind"] != "Deployment" or not 0 < first < sight.wanted or self._promoted:
+        first = canary.first_of(row)
+        if not first or self._promoted:
             return ""
         paused = bool(row["spec"].get("paused"))
         if not self._held:
             if sight.updated < first or not sight.left:
                 return ""
-            self._pause(row, held=True)
+            canary.hold(self.cluster.client, self._path())
+            self._held = True
         elif not paused and self._saw_pause:
             # Somebody resumed it.
-            self._held, self._promoted = False, True
+            self._promote(row)
             return ""
         self._saw_pause = self._saw_pause or paused
         if not self._available(row, first):
@@ -174,14 +182,15 @@ class Watch:
             self.moved = time.monotonic()
             where = f"deployment/{self.name} -n {self.cluster.space}"
             return f"the first ones are healthy, and wait for `kubectl rollout resume {where}`"
-        self._pause(row, held=False)
-        self._promoted = True
+        self._promote(row)
         return "the first ones are healthy: all others follow"
 
-    def _pause(self, row: Row, *, held: bool) -> None:
-        path = f"{self.workloads.path}/{marks.name_of(row)}"
-        self.cluster.client.merge(path, {"spec": {"paused": True if held else None}}, HOLDER)
-        self._held = held
+    def _path(self) -> str:
+        return f"{self.workloads.path}/{self.name}"
+
+    def _promote(self, row: Row) -> None:
+        canary.promote(self.cluster.client, self._path(), row, self.body)
+        self._held, self._promoted = False, True
 
     def _available(self, row: Row, first: int) -> bool:
         """Whether the new ones have been ready for as long as they are watched."""
