@@ -1,15 +1,9 @@
-"""The conformance suite on a double of the API, and on a real cluster.
-
-The cluster is the one that tests/control_plane raises, or that of ORCH_TEST_KUBECONFIG with the
-image of ORCH_TEST_IMAGE; ORCH_TEST_LOAD_BALANCER=yes says that it balances published ports.
-"""
+"""The conformance suite on a double of the API; tests/control_plane has it on the real one."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -18,7 +12,6 @@ from orch.testing.workloads import Containers
 from orch_kubernetes.backend import KubernetesBackend
 from orch_kubernetes.capabilities import FEATURES
 from orch_kubernetes.marks import space_of
-from tests.control_plane.conftest import kubernetes_cluster, tool_archive
 from tests.kubernetes_api.conftest import kubernetes_api
 
 if TYPE_CHECKING:
@@ -26,14 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from orch.backend.capabilities import Capabilities
-    from orch.backend.contract import Backend
-    from orch.testing.workloads import Workload
-    from tests.control_plane.conftest import KubernetesCluster
     from tests.kubernetes_api.server import Api
 
-__all__ = ["kubernetes_api", "kubernetes_cluster", "tool_archive"]
-BALANCED = os.environ.get("ORCH_TEST_LOAD_BALANCER") == "yes"
-
+__all__ = ["kubernetes_api"]
 
 RUNS_NOTHING = {"exec", "logs", "per-replica-volumes", "placement", "published-ports", "volumes"}
 """What a double that runs no containers can't show."""
@@ -86,45 +74,3 @@ class TestKubernetesDouble(OfKubernetes):
     @pytest.fixture
     def workload(self) -> Containers:
         return Containers("busybox:1")
-
-
-class OnACluster(KubernetesBackend):
-    """Promises what the cluster under test has beyond its flavour: a load balancer."""
-
-    def capabilities(self) -> Capabilities:
-        said = super().capabilities()
-        return replace(said, features=FEATURES) if BALANCED else said
-
-
-class TestKubernetes(OfKubernetes):
-    __test__ = True
-
-    @pytest.fixture
-    def backend(self, kubernetes_cluster: KubernetesCluster) -> Iterator[KubernetesBackend]:
-        made = OnACluster({"kubeconfig": str(kubernetes_cluster.kubeconfig)})
-        self.address = urlsplit(made.client.host()).hostname
-        yield made
-        made.close()
-
-    @pytest.fixture
-    def workload(self, kubernetes_cluster: KubernetesCluster) -> Containers:
-        return Containers(kubernetes_cluster.image)
-
-    @pytest.fixture(autouse=True)
-    def _leave_no_namespace(self, backend: KubernetesBackend) -> Iterator[None]:
-        self.names: set[str] = set()
-        yield
-        for name in self.names:
-            backend.client.delete(f"/api/v1/namespaces/{name}")
-
-    @pytest.fixture
-    def trial(
-        self, _leave_no_namespace: None, backend: Backend, workload: Workload
-    ) -> Iterator[Trial]:
-        for trial in super().trial.__wrapped__(self, backend, workload):  # type: ignore[attr-defined]
-            name = trial.instance.name
-            self.names |= {name, f"{name}-next", f"{self.namespace}-staging"}
-            yield trial
-
-    def url(self, port: int) -> str:
-        return f"http://{self.address}:{port}"

@@ -162,7 +162,7 @@ def start(folder: Path, programs: Path) -> Cluster:
     folder.mkdir(parents=True)
     _write(folder, address, minor_version(programs), cgroup)
     process = _unshare(folder, programs, address)
-    cluster = Cluster(folder, process, _first_child(process.pid), address, cgroup)
+    cluster = Cluster(folder, process, _first_child(process, folder), address, cgroup)
     try:
         _link(cluster.first, f"orchk{number}", gateway)
     except BaseException:
@@ -215,10 +215,12 @@ def _claim() -> int:
 
 
 def _unshare(folder: Path, programs: Path, address: str) -> subprocess.Popen[bytes]:
-    apart = ["--mount", "--net", "--pid", "--uts", "--ipc", "--fork", "--kill-child"]
+    # Should this program be killed, the node goes too.
+    bound = ["setpriv", "--pdeathsig", "KILL", "unshare", "--fork", "--kill-child"]
+    apart = ["--mount", "--net", "--pid", "--uts", "--ipc", "--mount-proc"]
     with (folder / "log/node").open("wb") as log:
         return subprocess.Popen(
-            ["unshare", *apart, "--mount-proc", HERE / "node", folder, programs, address],
+            [*bound, *apart, HERE / "node", folder, programs, address],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -226,14 +228,14 @@ def _unshare(folder: Path, programs: Path, address: str) -> subprocess.Popen[byt
         )
 
 
-def _first_child(pid: int) -> int:
-    deadline = time.monotonic() + STOP_SECONDS
-    children = Path(f"/proc/{pid}/task/{pid}/children")
-    while not (found := children.read_text().split()):
-        if time.monotonic() > deadline:
-            raise ClusterFault("the node's first process did not start")
+def _first_child(process: subprocess.Popen[bytes], folder: Path) -> int:
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    while process.poll() is None:
+        found = children.read_text().split()
+        if found:
+            return int(found[0])
         time.sleep(0.01)
-    return int(found[0])
+    raise ClusterFault(f"the node did not start: {(folder / 'log/node').read_text()}")
 
 
 def _link(first: int, name: str, gateway: str) -> None:

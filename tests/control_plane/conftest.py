@@ -17,6 +17,8 @@ from tests.integration.conftest import tool_archive
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.control_plane.cluster import Cluster
+
 __all__ = ["tool_archive"]
 GIVEN_IMAGE = "docker.io/library/busybox:1.36"
 NEEDED = ("unshare", "nsenter", "ip", "iptables")
@@ -24,10 +26,14 @@ NEEDED = ("unshare", "nsenter", "ip", "iptables")
 
 @dataclass(frozen=True)
 class KubernetesCluster:
-    """A cluster to test on: an administrator's kubeconfig, and an image with busybox's tools."""
+    """A cluster to test on: an administrator's kubeconfig, and an image with busybox's tools.
+
+    `node` is there when the cluster is ours, to do as we like with.
+    """
 
     kubeconfig: Path
     image: str
+    node: Cluster | None = None
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +53,7 @@ def kubernetes_cluster(
     root: Path = request.getfixturevalue("tool_archive")
     folder = tmp_path_factory.mktemp("kubernetes") / "cluster"
     with raised(folder, programs, root) as cluster:
-        yield KubernetesCluster(cluster.kubeconfig, settings.TOOL_IMAGE)
+        yield KubernetesCluster(cluster.kubeconfig, settings.TOOL_IMAGE, cluster)
 
 
 def built_programs() -> Path:

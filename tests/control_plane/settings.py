@@ -165,6 +165,7 @@ def kubelet(cgroup: str, minor: int) -> dict[str, Any]:
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,
         "nodeStatusUpdateFrequency": "5s",
+        "syncFrequency": "5s",  # an old kubelet lets go of a pod only when it looks again
         "volumePluginDir": f"{HOME}/volume-plugins",
     }
     if minor >= 31:

@@ -13,14 +13,13 @@ from orch.testing.conformance import Trial
 from orch.testing.workloads import Containers
 from orch.types import Verdict
 from orch_kubernetes.backend import KubernetesBackend
-from tests.control_plane.conftest import kubernetes_cluster, tool_archive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.control_plane.conftest import KubernetesCluster
 
-__all__ = ["kubernetes_cluster", "tool_archive"]
+pytestmark = [pytest.mark.optional, pytest.mark.slow, pytest.mark.timeout(300)]
 FAILS = {"monitor": "0s", "progress_deadline": "8s"}
 
 

@@ -1,0 +1,73 @@
+"""The conformance suite on a real cluster.
+
+ORCH_TEST_LOAD_BALANCER=yes has the cases of published ports run too, on a cluster that balances
+them: ours does.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+
+from orch.testing.workloads import Containers
+from orch_kubernetes.backend import KubernetesBackend
+from orch_kubernetes.capabilities import FEATURES
+from tests.conformance.test_kubernetes import OfKubernetes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orch.backend.capabilities import Capabilities
+    from orch.backend.contract import Backend
+    from orch.testing.conformance import Trial
+    from orch.testing.workloads import Workload
+    from tests.control_plane.conftest import KubernetesCluster
+
+pytestmark = [pytest.mark.optional, pytest.mark.slow, pytest.mark.timeout(300)]
+BALANCED = os.environ.get("ORCH_TEST_LOAD_BALANCER") == "yes"
+
+
+class OnACluster(KubernetesBackend):
+    """Promises what the cluster under test has beyond its flavour: a load balancer."""
+
+    def capabilities(self) -> Capabilities:
+        said = super().capabilities()
+        return replace(said, features=FEATURES) if BALANCED else said
+
+
+class TestKubernetes(OfKubernetes):
+    __test__ = True
+
+    @pytest.fixture
+    def backend(self, kubernetes_cluster: KubernetesCluster) -> Iterator[KubernetesBackend]:
+        made = OnACluster({"kubeconfig": str(kubernetes_cluster.kubeconfig)})
+        self.address = urlsplit(made.client.host()).hostname
+        yield made
+        made.close()
+
+    @pytest.fixture
+    def workload(self, kubernetes_cluster: KubernetesCluster) -> Containers:
+        return Containers(kubernetes_cluster.image)
+
+    @pytest.fixture(autouse=True)
+    def _leave_no_namespace(self, backend: KubernetesBackend) -> Iterator[None]:
+        self.names: set[str] = set()
+        yield
+        for name in self.names:
+            backend.client.delete(f"/api/v1/namespaces/{name}")
+
+    @pytest.fixture
+    def trial(
+        self, _leave_no_namespace: None, backend: Backend, workload: Workload
+    ) -> Iterator[Trial]:
+        for trial in super().trial.__wrapped__(self, backend, workload):  # type: ignore[attr-defined]
+            name = trial.instance.name
+            self.names |= {name, f"{name}-next", f"{self.namespace}-staging"}
+            yield trial
+
+    def url(self, port: int) -> str:
+        return f"http://{self.address}:{port}"
