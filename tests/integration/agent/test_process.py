@@ -36,7 +36,7 @@ CANARY = "canary-5f3a9c"
 def serve(port: int = 8080, text: str = "hello") -> dict[str, Any]:
     script = (
         f"mkdir -p www && echo {text} > www/index.html && "
-        f"exec busybox httpd -f -p $ORCH_ADDRESS:{port} -h www"
+        f"exec python3 -m http.server {port} --bind $ORCH_ADDRESS --directory www"
     )
     return {
         "command": ["sh", "-c", script],
