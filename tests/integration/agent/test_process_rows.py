@@ -202,9 +202,10 @@ def test_the_host_s_own_network(node: Node) -> None:
         f" exec python3 -m http.server {target} --bind $ORCH_ADDRESS --directory www"
     )
     body = {"command": ["sh", "-c", script], "network_mode": "host", "ports": ports}
-    node.agent.assign([allocation("a1", body)])
-    node.ready("a1")
     entry = Entry("default/shop/web", target, published=published)
+    node.agent.assign([allocation("a1", body)])
+    node.route(entry, services={})
+    node.ready("a1")
     node.route(entry, services={"default/shop/web": ["a1"]})
     for port in (target, published, other):
         assert fetch(f"http://127.0.0.1:{port}/") == "own\n"
