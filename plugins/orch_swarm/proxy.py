@@ -152,7 +152,7 @@ def _service(target: Target) -> dict[str, Any]:
 
 
 def _shared(group: Sequence[Target]) -> bool:
-    return len(group) > 1 or group[0].weight == 0
+    return len(group) > 1 or group[0].weight is not None
 
 
 def _shares(group: Sequence[Target]) -> dict[str, Any]:
