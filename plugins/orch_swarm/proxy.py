@@ -90,7 +90,7 @@ def table(targets: Sequence[Target]) -> dict[str, Any]:
             # No request waits on a connection to a task that has gone, and one that found no
             # task is sent again, to the next one.
             "serversTransports": {_FRESH: {"maxIdleConnsPerHost": -1}},
-            "middlewares": {_AGAIN: {"retry": {"attempts": 12, "initialInterval": "50ms"}}},
+            "middlewares": {_AGAIN: {"retry": {"attempts": 40, "initialInterval": "100ms"}}},
         }
     }
     pairs = dict.fromkeys(one.pair for one in targets if one.pair is not None)
