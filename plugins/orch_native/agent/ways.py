@@ -46,8 +46,9 @@ class Ways:
         self._proxy = ProxyLine(state, self._answered)
         self._version = 0
         self._wanted: Ports = {}
-        # What the proxy of an earlier agent holds open counts as all that is wanted.
-        self._opened: Ports | None = None if self._proxy.lives() else {}
+        self._opened: Ports = {}
+        # What an earlier agent saw ready is reached, as long as the proxy of that time runs.
+        self._inherits = self._proxy.lives()
         self._reached: set[str] = set()
 
     def route(self, routing: Routing) -> None:
@@ -62,6 +63,9 @@ class Ways:
         with self._lock:
             self._tasks = {task.record.id: task for task in tasks}
             self._reached &= self._tasks.keys()
+            if self._inherits:
+                self._reached = {task.record.id for task in tasks if task.record.ready}
+                self._inherits = False
         return self.refresh()
 
     def make_way(self, version: int) -> None:
@@ -199,7 +203,7 @@ class Ways:
             changed = _differing(self._faults, faults)
             self._faults = faults
             if version is not None and version >= self._version:
-                changed |= _differing(self._opened or {}, self._wanted)
+                changed |= _differing(self._opened, self._wanted)
                 self._opened = self._wanted
         if changed:
             self._mention(changed)
@@ -216,11 +220,10 @@ class Ways:
         """What a replica that is ready for the first time waits for; later ones change nothing."""
         if pod.allocation.id in self._reached:
             return ""
-        if self._opened is not None:
-            wanted = {*_published(pod), *self._wanted.get(pod.service, ())}
-            left = sorted(wanted - self._opened.get(pod.service, set()))
-            if left:
-                return f"port {left[0][0]} of this host is not open yet"
+        wanted = {*_published(pod), *self._wanted.get(pod.service, ())}
+        left = sorted(wanted - self._opened.get(pod.service, set()))
+        if left:
+            return f"port {left[0][0]} of this host is not open yet"
         self._reached.add(pod.allocation.id)
         return ""
 

@@ -340,6 +340,8 @@ def test_published_ports_balance_over_ready_replicas(node: Node) -> None:
     assert fetch(url) == "one\n", "traffic flows while no agent is told anything"
     node.agent.assign([ones[0]])
     node.ready("a1")
+    told = [seen.message for seen in node.history if not seen.ready]
+    assert not any("not open" in message for message in told), "what was reached is not held again"
 
 
 def test_services_find_each_other(node: Node) -> None:
