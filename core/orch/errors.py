@@ -132,3 +132,14 @@ class Interrupted(OrchError):
     """Stopped by the user; the message says what stands and how to go on."""
 
     exit_code = 130
+
+
+def innermost(fault: BaseException) -> str:
+    """The reason of the system beneath the wrappings of libraries, on one line."""
+    found: BaseException = fault
+    step: BaseException | None = fault
+    while step is not None:
+        found = step if isinstance(step, OSError) and step.strerror else found
+        step = step.__context__
+    text = (getattr(found, "strerror", None) or str(found)).strip()
+    return text.splitlines()[0][:200] if text else type(found).__name__

@@ -67,13 +67,19 @@ def _touched(
     """Path, by attributes, and value of whatever has rules."""
     if rules.here:
         yield path, value, rules.here
-    if not rules.below or node_kind(value) is None:
-        return
-    each = None if isinstance(value, BaseModel) else rules.below.get("*")
-    for key, part in children(value):
-        for below in (rules.below.get(str(spelt(value, key))), each):
-            if below is not None and part is not None:
-                yield from _touched(part, below, (*path, key))
+    kind = node_kind(value) if rules.below else None
+    if kind is View:
+        written = value.model_fields_set
+        for name, below in rules.below.items():
+            attribute = name if name in written else f"{name}_"
+            if attribute in written and (part := getattr(value, attribute)) is not None:
+                yield from _touched(part, below, (*path, attribute))
+    elif kind is not None:
+        each = rules.below.get("*")
+        for key, part in children(value):
+            for found in (rules.below.get(str(key)), each):
+                if found is not None:
+                    yield from _touched(part, found, (*path, key))
 
 
 def _spelt_path(owner: Any, path: FieldPath) -> FieldPath:

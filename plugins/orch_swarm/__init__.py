@@ -23,7 +23,8 @@ OPTIONS = FrozenDict(
         "resolve_image": "always pins digests through the registry, never leaves tags as they are.",
         "scheduler_image": "Image with python3 (3.11 or later) and time zones that starts jobs "
         "by the clock; python:3.13-alpine by default.",
-        "routes_image": "Image with Caddy (2.6 or later) that answers for routes; caddy:2 by "
+        "routes_image": "Image with Traefik 3 that answers for routes; traefik:v3 by default.",
+        "routes_table_image": "Image with busybox that hands the routes to it; busybox:1.37 by "
         "default.",
         "routes_mode": "ingress opens the ports of routes on every node, host where the proxy runs "
         "and with clients' own addresses; host by default where endpoint_mode is dnsrr.",

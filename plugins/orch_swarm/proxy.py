@@ -1,22 +1,23 @@
-"""The proxy's table, in Caddy's words."""
+"""The proxy's command and its table, in Traefik's words."""
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
-from math import gcd
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 HTTP, HTTPS, TABLE_PORT = 8080, 8443, 8080
 """Ports in the containers: none needs a right."""
-FOLDER, TABLE = "/etc/orch", "routes.json"
+TABLE = "routes.json"
 _SECRETS = "/run/secrets"
-_STEPS = 100
 _USUAL_WEIGHT = 1
 _H2 = frozenset(("grpc", "h2c", "http2", "http/2"))
-NOT_FOUND = {"handle": [{"handler": "static_response", "status_code": 404}]}
+_AUTHORITY = "authority"
+_FRESH, _AGAIN = "fresh", "again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,108 +38,125 @@ class Target:
         """What requests are told apart by."""
         return self.encrypted, self.host, self.path
 
-
-def waiting(tables: str) -> dict[str, Any]:
-    """The proxy before it has a table: it asks for one until it gets one."""
-    source = {"module": "http", "url": f"http://{tables}:{TABLE_PORT}/{TABLE}", "timeout": "5s"}
-    return {
-        "admin": {
-            "disabled": True,
-            "config": {"persist": False, "load": source, "load_delay": "1s"},
-        },
-        "logging": {"logs": {"default": {"level": "WARN"}}},
-    }
+    @property
+    def name(self) -> str:
+        """Who answers, as the table calls it."""
+        return f"{self.service}-{self.port}"
 
 
-def table(tables: str, targets: Sequence[Target]) -> dict[str, Any]:
-    """The proxy with its routes, which goes on to ask for newer ones."""
-    servers = {}
-    plain = [one for one in targets if not one.encrypted]
-    encrypted = [one for one in targets if one.encrypted]
-    asked = sorted({one.host for one in encrypted if one.pair is None and one.host})
-    if plain or asked:
-        servers["http"] = {**_server(HTTP, plain), "automatic_https": {"disable": True}}
-    if encrypted:
-        servers["https"] = {
-            **_server(HTTPS, encrypted),
-            "tls_connection_policies": [{}],
-            "automatic_https": _automatic(encrypted, asked),
-        }
-    pairs = dict.fromkeys(one.pair for one in encrypted if one.pair is not None)
-    files = [{"certificate": f"{_SECRETS}/{c}", "key": f"{_SECRETS}/{k}"} for c, k in pairs]
-    http = {"http_port": HTTP, "https_port": HTTPS, "grace_period": "10s", "servers": servers}
-    apps = {"http": http, **({"tls": {"certificates": {"load_files": files}}} if files else {})}
-    return {**waiting(tables), "apps": apps}
+def command(tables: str, *, kept: str = "") -> list[str]:
+    """The proxy that asks for its table each second; `kept` is the file of an authority's words."""
+    asks = (
+        [
+            f"--certificatesresolvers.{_AUTHORITY}.acme.tlschallenge=true",
+            f"--certificatesresolvers.{_AUTHORITY}.acme.storage={kept}",
+        ]
+        if kept
+        else []
+    )
+    return [
+        "traefik",
+        f"--entrypoints.http.address=:{HTTP}",
+        f"--entrypoints.https.address=:{HTTPS}",
+        # A large upload may take as long as it takes.
+        "--entrypoints.http.transport.respondingtimeouts.readtimeout=0",
+        "--entrypoints.https.transport.respondingtimeouts.readtimeout=0",
+        f"--providers.http.endpoint=http://{tables}:{TABLE_PORT}/{TABLE}",
+        "--providers.http.pollinterval=1s",
+        "--providers.providersthrottleduration=100ms",
+        "--global.checknewversion=false",
+        "--global.sendanonymoususage=false",
+        "--log.level=ERROR",
+        *asks,
+    ]
 
 
-def _automatic(encrypted: Sequence[Target], asked: Sequence[str]) -> dict[str, Any]:
-    """Certificates are asked for where a route says so, and nowhere else."""
-    if not asked:
-        return {"disable": True}
-    given = sorted({one.host for one in encrypted if one.host} - set(asked))
-    return {"disable_redirects": True, **({"skip": given} if given else {})}
-
-
-def _server(port: int, targets: Sequence[Target]) -> dict[str, Any]:
-    return {
-        "listen": [f":{port}"],
-        "protocols": ["h1", "h2"],
-        "routes": [*_routes(targets), NOT_FOUND],
-    }
-
-
-def _routes(targets: Iterable[Target]) -> list[dict[str, Any]]:
-    """The longest path of a named host first, then those of every host."""
+def table(targets: Sequence[Target]) -> dict[str, Any]:
+    """Who answers for what."""
     places: dict[tuple[bool, str, str], list[Target]] = {}
     for target in targets:
         places.setdefault(target.place, []).append(target)
-    order = sorted(places, key=lambda place: (not place[1], -len(place[2]), place))
-    return [_route(places[place]) for place in order]
-
-
-def _route(group: Sequence[Target]) -> dict[str, Any]:
-    """All that answer for one place."""
-    match: dict[str, Any] = {"host": [group[0].host]} if group[0].host else {}
-    path = group[0].path.rstrip("/")
-    if path:
-        below = [f"{path}/*"]
-        match["path"] = below if group[0].path.endswith("/") else [path, *below]
-    weights = [_USUAL_WEIGHT if one.weight is None else one.weight for one in group]
-    shares = ", ".join(f"{one.service}={w}" for one, w in zip(group, weights, strict=True))
-    made: dict[str, Any] = {"@id": f"{group[0].host}{group[0].path}: {shares}"}
-    made |= {"match": [match]} if match else {}
-    if not any(weights):
-        return {**made, **NOT_FOUND, "terminal": True}
-    return {**made, "handle": [_handler(group, weights)], "terminal": True}
-
-
-def _handler(group: Sequence[Target], weights: Sequence[int]) -> dict[str, Any]:
-    """A reverse proxy; a request that found no task is sent again, to the next one."""
-    made: dict[str, Any] = {
-        "handler": "reverse_proxy",
-        "load_balancing": {
-            "selection_policy": {"policy": "random" if len(group) > 1 else "least_conn"},
-            "try_duration": "5s",
-            "try_interval": "100ms",
-        },
+    order = sorted(places, key=_rank)
+    routers = {
+        _name(place): _router(places[place], priority)
+        for priority, place in zip(range(len(order), 0, -1), order, strict=True)
     }
-    if any(one.speaks in _H2 for one in group):
-        made["transport"] = {"protocol": "http", "versions": ["h2c", "2"]}
-    if len(group) == 1:
-        # The tasks themselves: a virtual address would hide which of them has gone.
-        name, port = f"tasks.{group[0].service}", str(group[0].port)
-        return made | {
-            "dynamic_upstreams": {"source": "a", "name": name, "port": port, "refresh": "1s"}
+    services = {target.name: _service(target) for target in targets}
+    services |= {_name(place): _shares(group) for place, group in places.items() if _shared(group)}
+    made: dict[str, Any] = {
+        "http": {
+            "routers": routers,
+            "services": services,
+            # No request waits on a connection to a task that has gone, and one that found no
+            # task is sent again, to the next one.
+            "serversTransports": {_FRESH: {"maxIdleConnsPerHost": -1}},
+            "middlewares": {_AGAIN: {"retry": {"attempts": 40, "initialInterval": "100ms"}}},
         }
-    dials = [f"tasks.{one.service}:{one.port}" for one in group]
-    shares = zip(dials, _shares(weights), strict=True)
-    return made | {"upstreams": [{"dial": dial} for dial, share in shares for _ in range(share)]}
+    }
+    pairs = dict.fromkeys(one.pair for one in targets if one.pair is not None)
+    if any(one.encrypted for one in targets):
+        files = [{"certFile": f"{_SECRETS}/{c}", "keyFile": f"{_SECRETS}/{k}"} for c, k in pairs]
+        made["tls"] = {"options": {"default": {"sniStrict": True}}}
+        made["tls"] |= {"certificates": files} if files else {}
+    return made
 
 
-def _shares(weights: Sequence[int]) -> list[int]:
-    """Weights as small whole numbers of the same proportions, to a hundredth."""
-    total = sum(weights)
-    rounded = [max(1, round(w * _STEPS / total)) if w else 0 for w in weights]
-    exact = list(weights) if total <= _STEPS else rounded
-    divisor = gcd(*exact)
-    return [share // divisor for share in exact]
+def _rank(place: tuple[bool, str, str]) -> tuple[int, int, tuple[bool, str, str]]:
+    """A named host before those below a name and before every host; then the longest path."""
+    _encrypted, host, path = place
+    return 2 if not host else int(host.startswith("*.")), -len(path), place
+
+
+def _name(place: tuple[bool, str, str]) -> str:
+    encrypted, host, path = place
+    return f"{'https' if encrypted else 'http'}://{host or '*'}{path}"
+
+
+def _router(group: Sequence[Target], priority: int) -> dict[str, Any]:
+    """All that answer for one place."""
+    first = group[0]
+    made: dict[str, Any] = {
+        "entryPoints": ["https" if first.encrypted else "http"],
+        "rule": _rule(first.host, first.path),
+        "priority": priority,
+        "service": _name(first.place) if _shared(group) else first.name,
+        "middlewares": [_AGAIN],
+    }
+    if first.encrypted:
+        asked = any(one.pair is None for one in group)
+        made["tls"] = {"certResolver": _AUTHORITY} if asked else {}
+    return made
+
+
+def _rule(host: str, path: str) -> str:
+    """The proxy's own prefixes do not end at a slash, ours do."""
+    parts = []
+    if host.startswith("*."):
+        parts.append(f"HostRegexp({json.dumps(f'^[^.]+{re.escape(host[1:])}$')})")
+    elif host:
+        parts.append(f"Host({json.dumps(host)})")
+    bare = path.rstrip("/")
+    below = f"PathPrefix({json.dumps(f'{bare}/')})"
+    if not bare or path.endswith("/"):
+        parts.append(below)
+    else:
+        parts.append(f"(Path({json.dumps(bare)}) || {below})")
+    return " && ".join(parts)
+
+
+def _service(target: Target) -> dict[str, Any]:
+    """The tasks themselves: a virtual address would hide which of them has gone."""
+    scheme = "h2c" if target.speaks in _H2 else "http"
+    url = f"{scheme}://tasks.{target.service}:{target.port}"
+    return {"loadBalancer": {"servers": [{"url": url}], "serversTransport": _FRESH}}
+
+
+def _shared(group: Sequence[Target]) -> bool:
+    return len(group) > 1 or group[0].weight is not None
+
+
+def _shares(group: Sequence[Target]) -> dict[str, Any]:
+    """Several that answer for one place, by their weights."""
+    weights = [_USUAL_WEIGHT if one.weight is None else one.weight for one in group]
+    shares = [{"name": o.name, "weight": w} for o, w in zip(group, weights, strict=True)]
+    return {"weighted": {"services": shares}}

@@ -6,7 +6,7 @@ import socket
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from orch.errors import Denied, Transient, Unreachable
+from orch.errors import Denied, Transient, Unreachable, innermost
 from orch_swarm.faults import Lost
 
 if TYPE_CHECKING:
@@ -67,12 +67,5 @@ def nobody(faults: list[Unreachable]) -> Unreachable:
 
 
 def cause(fault: BaseException) -> str:
-    """The innermost reason, without the wrappings of HTTP libraries."""
-    found: BaseException = fault
-    step: BaseException | None = fault
-    while step is not None:
-        found = step if isinstance(step, OSError) and step.strerror else found
-        step = step.__context__
-    text = getattr(found, "strerror", None) or str(found)
-    text = text.removeprefix("Error while fetching server API version: ")
-    return text.strip().splitlines()[0][:200] if text.strip() else type(found).__name__
+    """The innermost reason, without what the engine's library says before it."""
+    return innermost(fault).removeprefix("Error while fetching server API version: ")

@@ -1,7 +1,7 @@
 """Routes: a proxy at the edge, and the service that hands it its table.
 
-The proxy asks for its table each second and takes a new one without a pause. So a route that
-changes replaces the task that hands the table out, and never the one that holds the
+The proxy asks for its table each second and takes a new one with every connection kept. So a
+route that changes replaces the task that hands the table out, and never the one that holds the
 ports: of these no two can run side by side where they are opened on the hosts themselves.
 """
 
@@ -14,7 +14,7 @@ from orch.compile.view import ListView
 from orch.types import Condition, Fidelity
 from orch_swarm import generated
 from orch_swarm.losses import ROUTE, tell
-from orch_swarm.proxy import FOLDER, HTTP, HTTPS, TABLE, TABLE_PORT, Target, table, waiting
+from orch_swarm.proxy import HTTP, HTTPS, TABLE, TABLE_PORT, Target, command, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,13 +26,15 @@ if TYPE_CHECKING:
 
 NAME = "orch-routes"
 TABLES = "orch-routes-table"
-IMAGE = "caddy:2"
-"""Any image with Caddy from 2.6 as `caddy` in the path will do."""
-PROXIED = f"{NAME}, a Caddy, answers on ports 80 and 443 and asks the service's tasks by name"
-SHARES = "by how often the proxy's table names it, in hundredths of its host and path"
+IMAGE = "traefik:v3"
+"""Any image with Traefik 3 as `traefik` in the path will do."""
+TABLE_IMAGE = "busybox:1.37"
+"""Any image with busybox and its httpd will do."""
+PROXIED = f"{NAME}, a Traefik, answers on ports 80 and 443 and asks the service's tasks by name"
+SHARES = "the proxy shares requests by weight"
 ACME = "the proxy asks for it, and keeps it in a volume: on another node it asks for another one"
 NOTE = (
-    f"{NAME} answers for the routes, from {{where}}; a route that changes loses no new connection. "
+    f"{NAME} answers for the routes, from {{where}}; a route that changes keeps all connections. "
     "Where its certificates, networks or image change it is replaced: {replaced}"
 )
 _INGRESS = "every node, through Swarm's own balancing, so that services see no client's address"
@@ -41,6 +43,8 @@ _FIRST = "the next one starts first"
 _LAST = "each node is away for a moment, one after the other"
 _SECOND = 1_000_000_000
 _DATA = "/data"
+_KEPT = f"{_DATA}/authority.json"
+_FOLDER = "/etc/orch"
 
 
 class RouteCompiler:
@@ -90,23 +94,22 @@ class RouteCompiler:
 
     def _proxy(self, routes: list[Route]) -> ResourceBuilder:
         update = {"Order": "stop-first" if self._on_hosts else "start-first", "Parallelism": 1}
+        asks = any(route.tls is not None and route.tls.acme for route in routes)
+        image = self._settings.get("routes_image") or IMAGE
         body = {
-            **self._body(["caddy", "run", "--config", f"{FOLDER}/proxy.json"]),
+            **self._body(image, command(TABLES, kept=_KEPT if asks else "")),
             **({"Mode": "global"} if self._on_hosts else {"Mode": "replicated", "Replicas": 1}),
             "UpdateConfig": {**update, "FailureAction": "rollback", "Monitor": 5 * _SECOND},
         }
         resource = generated.service(self._make, self._app, NAME, body)
-        start = generated.config(self._make, NAME, json.dumps(waiting(TABLES)))
-        generated.mount(resource, start, f"{FOLDER}/proxy.json")
         for service in dict.fromkeys(route.service for route in routes):
             resource.set(("Networks", self._network(resource, service), "Aliases"), [NAME])
         self._join(resource, NAME)
         for secret in dict.fromkeys(_secrets(routes)):
             generated.mount_secret(resource, self._app, self._refs, secret)
-        asks = any(route.tls is not None and route.tls.acme for route in routes)
         if asks:
             self._keep(resource)
-        if asks or any(route.tls is None for route in routes):
+        if any(route.tls is None for route in routes):
             self._open(resource, "routes_http", 80, HTTP)
         if any(route.tls is not None for route in routes):
             self._open(resource, "routes_https", 443, HTTPS)
@@ -120,17 +123,12 @@ class RouteCompiler:
         mount = {"Type": "volume", "Source": NAME, "Target": _DATA}
         proxy.set(("Container", "Mounts", _DATA), mount)
 
-    def _body(self, command: list[str]) -> dict[str, Any]:
-        image = self._settings.get("routes_image") or IMAGE
+    def _body(self, image: str, command: list[str]) -> dict[str, Any]:
         container = {
             "Image": image,
             "Command": command,
             "ReadOnly": True,
-            # The public image's program may bind low ports, and starts with this right alone.
             "CapabilityDrop": ["ALL"],
-            "CapabilityAdd": ["CAP_NET_BIND_SERVICE"],
-            "Env": dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME"), _DATA),
-            "Mounts": {_DATA: {"Type": "tmpfs", "Target": _DATA}},
             "StopGracePeriod": 30 * _SECOND,
         }
         return {"Container": container, "EndpointSpec": {"Mode": self._endpoint_mode()}}
@@ -164,15 +162,15 @@ class RouteCompiler:
 
         No two of it run side by side: the proxy would go back and forth between their tables.
         """
-        listen = f":{TABLE_PORT}"
-        command = ["caddy", "file-server", "--root", f"{FOLDER}/table", "--listen", listen]
-        body = {**self._body(command), "Mode": "replicated", "Replicas": 1}
+        serve = ["busybox", "httpd", "-f", "-p", str(TABLE_PORT), "-h", _FOLDER]
+        image = self._settings.get("routes_table_image") or TABLE_IMAGE
+        body = {**self._body(image, serve), "Mode": "replicated", "Replicas": 1}
         body["UpdateConfig"] = {"Order": "stop-first", "Parallelism": 1, "Monitor": 2 * _SECOND}
         body["Container"] = {**body["Container"], "StopGracePeriod": _SECOND}
         resource = generated.service(self._make, self._app, TABLES, body)
         targets = [self._target(view.value) for view in views]
-        config = generated.config(self._make, TABLES, json.dumps(table(TABLES, targets)))
-        generated.mount(resource, config, f"{FOLDER}/table/{TABLE}")
+        config = generated.config(self._make, TABLES, json.dumps(table(targets)))
+        generated.mount(resource, config, f"{_FOLDER}/{TABLE}")
         self._join(resource, TABLES)
         resource.depend(proxy.id, Condition.STARTED)
         for service in dict.fromkeys(view.value.service for view in views):

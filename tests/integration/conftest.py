@@ -87,6 +87,16 @@ class Engine:
         return docker.DockerClient(base_url=self.host, timeout=60)
 
 
+def engine_program() -> str:
+    """Path of dockerd; the test is skipped where none can be started."""
+    program = shutil.which("dockerd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    if program is None:
+        pytest.skip("dockerd is not installed (Debian: apt-get install docker.io)")
+    if os.geteuid() != 0:
+        pytest.skip("a Docker engine of its own needs root")
+    return program
+
+
 @pytest.fixture(scope="session")
 def dockerd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """A Docker engine in a scratch folder: no default bridge, no firewall rules of its own.
@@ -94,11 +104,7 @@ def dockerd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     Published ports work through the engine's own proxy, and bridges are reachable from the host,
     so that several such engines run side by side on one machine.
     """
-    program = shutil.which("dockerd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-    if program is None:
-        pytest.skip("dockerd is not installed (Debian: apt-get install docker.io)")
-    if os.geteuid() != 0:
-        pytest.skip("a Docker engine of its own needs root")
+    program = engine_program()
     folder = tmp_path_factory.mktemp("engine")
     with (folder / "dockerd.log").open("wb") as log:
         process = subprocess.Popen(

@@ -72,10 +72,7 @@ class SecretReader:
             if name not in sources or sources[name].get("external"):
                 continue
             if self._version(name, sources[name]) != versions.get(name):
-                raise StalePlan(
-                    f"the secret {name!r} changed since the plan was made",
-                    mend="make the plan again",
-                )
+                raise secret_changed(name)
             found[name] = self._read(name, sources[name])
         return found
 
@@ -125,6 +122,12 @@ class SecretReader:
         if self._key is None:
             self._key = _kept_key(self._store)
         return self._key
+
+
+def secret_changed(name: str) -> StalePlan:
+    """The fault of a secret whose version is not that of the plan."""
+    fault = f"the secret {name!r} changed since the plan was made"
+    return StalePlan(fault, mend="make the plan again")
 
 
 def _together(faults: Sequence[OrchError]) -> OrchError:

@@ -16,6 +16,7 @@ from orch.apply.lock import TTL, locked
 from orch.apply.problems import refuse_problems
 from orch.apply.releases import History, earlier_release, is_finished
 from orch.apply.rollback import earlier_versions, reruns
+from orch.apply.secrets import secret_changed
 from orch.apply.waiting import Awaited, wait_for
 from orch.compile.compile import compile_app
 from orch.compile.levels import Judgement, Level, judge
@@ -276,6 +277,7 @@ class Session:
         ) as lock:
             history = self._access.history()
             self._check_history(plan, history)
+            self._check_secrets(plan)
             last = history.baseline
             snapshot = self._access.observe(self._manifest_to_check(plan, last))
             plan = refreshed(plan, snapshot, self._access.capabilities, last)
@@ -310,6 +312,16 @@ class Session:
     def _check_history(self, plan: Plan, history: History) -> None:
         newer = [history.release(n) for n in history.numbers if n > plan.base_revision]
         check_history(plan, newer)
+
+    def _check_secrets(self, plan: Plan) -> None:
+        """Read again what was read for the plan, also what it leaves as it is."""
+        if plan.reason != "deploy":
+            return  # it rests on versions that the target holds
+        reader, sources = self._access.secrets, plan.document.get("secrets", EMPTY)
+        read = self._access.clean(lambda: reader.versions(sources, plan.versions))
+        for name, version in read.items():
+            if version != plan.versions[name]:
+                raise secret_changed(name)
 
     def _unchanged(self, plan: Plan, history: History, snapshot: Snapshot) -> Outcome:
         if not plan.document and not _ours(snapshot, self._access.instance):

@@ -15,17 +15,16 @@ def main(arguments: list[str] | None = None) -> int:
 
         sys.stdout.write(f"orch {__version__}\n")
         return 0
-    import gc
-    import signal
-    from contextlib import suppress
+    try:  # what the first imports take is long enough to be told to end meanwhile
+        import gc
+        import signal
+        from contextlib import suppress
 
-    with suppress(ValueError):  # in another thread than the main one the caller's own way stands
-        # What the first imports take is long enough to be told to end meanwhile.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-    # A short-lived process makes millions of values and drops none: collecting them only costs.
-    # Whatever goes on to talk to a target turns the collector on again, see orch.cli.connect.
-    gc.disable()
-    try:
+        with suppress(ValueError):  # in another thread than the main one the caller's way stands
+            signal.signal(signal.SIGTERM, signal.default_int_handler)
+        # A short-lived process makes millions of values and drops none: collecting them only
+        # costs. Whatever goes on to talk to a target turns the collector on again, see connect.
+        gc.disable()
         from orch.cli.root import run
 
         return run(given)

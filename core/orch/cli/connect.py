@@ -155,8 +155,10 @@ def _need_a_spec(spec: SpecChoice) -> None:
         ) from None
 
 
-def need_deployed(connection: Connection) -> list[str]:
-    """Names of what is deployed. Raises UsageFault when nothing of the application is there."""
+def need_deployed(connection: Connection, names: Sequence[str] = ()) -> None:
+    """Raises UsageFault when nothing is deployed, or not a service of these, naming the nearest."""
+    from difflib import get_close_matches
+
     known = [service.name for service in connection.session.status().services]
     if not known:
         raise UsageFault(
@@ -164,16 +166,6 @@ def need_deployed(connection: Connection) -> list[str]:
             place=str(connection.instance),
             mend="run `orch deploy` first",
         )
-    return known
-
-
-def known_services(connection: Connection, names: Sequence[str]) -> None:
-    """Raises UsageFault for a service that is not deployed, naming the nearest."""
-    from difflib import get_close_matches
-
-    if not names:
-        return
-    known = need_deployed(connection)
     for name in names:
         if name not in known:
             service, bracket, index = name.removesuffix("]").partition("[")

@@ -320,10 +320,13 @@ def _accounts(
     def walk(value: Any, node: Node | None, above: Sequence[Carried]) -> None:
         if node is not None and node.whole:
             above = node.whole
-        if above and (node is None or node.untouched) and _is_native(above) is not native:
+        settled = above and _is_native(above) is not native
+        if settled and (node is None or node.untouched):
             return
-        below = children(value)
-        for key, item in below:
+        below = looked_at = children(value)
+        if settled and node is not None:
+            looked_at = [(key, item) for key, item in below if node.touched(key)]
+        for key, item in looked_at:
             spelling = spelt(value, key)
             if node_kind(item) is None:
                 leaf(spelling, (node is not None and node.carried.get(key)) or above)

@@ -84,6 +84,10 @@ class Node:
         """Whether nothing below it was looked at on its own."""
         return not self.carried and not self._children
 
+    def touched(self, key: Key) -> bool:
+        """Whether a child was looked at, or carried on its own."""
+        return key in self.carried or key in self._children
+
     def seen(self, key: Key) -> Node | None:
         """The child that was already looked at, if any."""
         return self._children.get(key)

@@ -10,6 +10,7 @@ import struct
 import threading
 from typing import TYPE_CHECKING, Any, cast
 
+from orch.errors import innermost
 from orch_native.agent.driver import StartFault, Unreached
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Engine:
         try:
             return docker.APIClient(version="auto", timeout=SECONDS, max_pool_size=POOL, **settings)
         except docker.errors.DockerException as fault:
-            raise Unreached(f"no Docker engine answers at {host}: {_cause(fault)}") from fault
+            raise Unreached(f"no Docker engine answers at {host}: {innermost(fault)}") from fault
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[APIClient]:
@@ -79,7 +80,7 @@ class Engine:
             requests.RequestException,
             urllib3.exceptions.HTTPError,
         ) as fault:
-            raise Unreached(f"the Docker engine does not answer: {_cause(fault)}") from fault
+            raise Unreached(f"the Docker engine does not answer: {innermost(fault)}") from fault
 
     def close(self) -> None:
         """Close the connections."""
@@ -339,14 +340,3 @@ def _frames(chunks: Iterator[bytes]) -> Iterator[tuple[int, bytes]]:
                 break
             yield stream, rest[8 : 8 + size]
             rest = rest[8 + size :]
-
-
-def _cause(fault: BaseException) -> str:
-    """The innermost reason, without the wrappings of HTTP libraries."""
-    found: BaseException = fault
-    step: BaseException | None = fault
-    while step is not None:
-        found = step if isinstance(step, OSError) and step.strerror else found
-        step = step.__context__
-    text = getattr(found, "strerror", None) or str(found)
-    return text.strip().splitlines()[0][:200] if text.strip() else type(found).__name__

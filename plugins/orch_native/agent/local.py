@@ -200,8 +200,8 @@ class LocalAgent:
                 del self._tasks[id]
                 self._learn()
             self._forget_old_output()
-        self._reporter.mark(id)
         self._ways.refresh()
+        self._reporter.mark(id)
 
     def _forget_old_output(self) -> None:
         """Keep what ended tasks left only of the newest ones."""

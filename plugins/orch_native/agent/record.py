@@ -58,6 +58,8 @@ class Records:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for unfinished in folder.glob("*.new"):
+            unfinished.unlink()  # an agent was killed as it wrote; what it replaced is whole
         self._folder = folder
         self._lock = threading.Lock()
 

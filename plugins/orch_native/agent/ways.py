@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  (what a published port without host_ip means)
 LOCALHOST = ("127.0.0.1", "::1")
 TAKEN_SECONDS = 5.0
+Ports = dict[str, set[tuple[int, str]]]
 FREE_IT = "; end that, or publish another port"
 
 
@@ -42,7 +43,13 @@ class Ways:
         self._tasks: dict[str, Task] = {}
         self._owners: dict[str, set[str]] = {}
         self._faults: dict[str, str] = {}
-        self._proxy = ProxyLine(state, self._failed)
+        self._proxy = ProxyLine(state, self._answered)
+        self._version = 0
+        self._wanted: Ports = {}
+        self._opened: Ports = {}
+        # What an earlier agent saw ready is reached, as long as the proxy of that time runs.
+        self._inherits = self._proxy.lives()
+        self._reached: set[str] = set()
 
     def route(self, routing: Routing) -> None:
         """Take the server's newest table; an older one is left out."""
@@ -55,6 +62,10 @@ class Ways:
         """Take in which tasks there are; the number of the table that follows from it."""
         with self._lock:
             self._tasks = {task.record.id: task for task in tasks}
+            self._reached &= self._tasks.keys()
+            if self._inherits:
+                self._reached = {task.record.id for task in tasks if task.record.ready}
+                self._inherits = False
         return self.refresh()
 
     def make_way(self, version: int) -> None:
@@ -69,16 +80,18 @@ class Ways:
                 return 0
             owners: dict[str, set[str]] = {}
             table = list(self._table(self._routing, owners))
-            self._owners = owners
-            return self._proxy.follow(table)
+            self._owners, self._wanted = owners, _ports(owners)
+            self._version = self._proxy.follow(table)
+            return self._version
 
     # -- the table -------------------------------------------------------------------------------
 
     def _table(self, routing: Routing, owners: dict[str, set[str]]) -> Iterator[dict[str, Any]]:
         for entry in routing.entries:
             for listener in self._listeners(entry, routing):
-                name = f"{listener['protocol']}/{listener['host']}/{listener['port']}"
-                owners.setdefault(name, set()).update(_services(entry))
+                if not listener["optional"]:
+                    name = f"{listener['protocol']}/{listener['host']}/{listener['port']}"
+                    owners.setdefault(name, set()).update(_services(entry))
                 yield listener
         for task in self._tasks.values():
             yield from self._own_ports(task, owners)
@@ -167,8 +180,9 @@ class Ways:
                 continue  # it opened that one itself
             upstream = {"host": seen.address, "port": port.target}
             for host, optional in self._hosts(port.host_ip or "", port.published, port.protocol):
-                name = f"{port.protocol}/{host}/{port.published}"
-                owners.setdefault(name, set()).add(task.pod.service)
+                if not optional:
+                    name = f"{port.protocol}/{host}/{port.published}"
+                    owners.setdefault(name, set()).add(task.pod.service)
                 yield {
                     "host": host,
                     "port": port.published,
@@ -177,27 +191,41 @@ class Ways:
                     "upstreams": [upstream],
                 }
 
-    # -- what could not be opened ----------------------------------------------------------------
+    # -- what is open, and what could not be opened ----------------------------------------------
 
-    def _failed(self, failures: Mapping[str, str]) -> None:
+    def _answered(self, version: int | None, failures: Mapping[str, str]) -> None:
         with self._lock:
             faults: dict[str, str] = {}
             for name, reason in failures.items():
                 _protocol, host, port = name.split("/")
                 for service in self._owners.get(name, ()):
                     faults[service] = f"port {port} of {host} can't be opened: {reason}"
-            before, self._faults = self._faults, faults
-        changed = {s for s in before.keys() | faults.keys() if before.get(s) != faults.get(s)}
+            changed = _differing(self._faults, faults)
+            self._faults = faults
+            if version is not None and version >= self._version:
+                changed |= _differing(self._opened, self._wanted)
+                self._opened = self._wanted
         if changed:
             self._mention(changed)
 
     def qualify(self, pod: Pod, seen: Observation) -> Observation:
         """A replica that can't be reached as its spec says is not ready, and says why."""
-        with self._lock:
-            fault = self._faults.get(pod.service)
-        if not fault or seen.state is not State.RUNNING:
+        if seen.state is not State.RUNNING:
             return seen
-        return replace(seen, ready=False, message=fault)
+        with self._lock:
+            fault = self._faults.get(pod.service) or (self._awaited(pod) if seen.ready else "")
+        return replace(seen, ready=False, message=fault) if fault else seen
+
+    def _awaited(self, pod: Pod) -> str:
+        """What a replica that is ready for the first time waits for; later ones change nothing."""
+        if pod.allocation.id in self._reached:
+            return ""
+        wanted = {*_published(pod), *self._wanted.get(pod.service, ())}
+        left = sorted(wanted - self._opened.get(pod.service, set()))
+        if left:
+            return f"port {left[0][0]} of this host is not open yet"
+        self._reached.add(pod.allocation.id)
+        return ""
 
     def refuse(self, spec: Service | Job) -> list[tuple[str, str]]:
         """Published ports that another program of the host has."""
@@ -227,6 +255,32 @@ class Ways:
     def close(self) -> None:
         """Let go of the proxy, which lives on while it has something to do."""
         self._proxy.close()
+
+
+def _differing(before: Mapping[str, object], after: Mapping[str, object]) -> set[str]:
+    return {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+
+
+def _published(pod: Pod) -> Iterator[tuple[int, str]]:
+    """The ports that the proxy opens for a pod; on the host's network it opens some itself."""
+    on_host = pod.spec.network_mode == "host"
+    for port in pod.ports:
+        if (
+            port.published
+            and port.mode == "ingress"
+            and not (on_host and port.published == port.target)
+        ):
+            yield port.published, port.protocol
+
+
+def _ports(owners: Mapping[str, set[str]]) -> Ports:
+    """The ports of a table by the services that they lead to."""
+    found: Ports = {}
+    for name, services in owners.items():
+        protocol, _host, port = name.split("/")
+        for service in services:
+            found.setdefault(service, set()).add((int(port), protocol))
+    return found
 
 
 def _services(entry: Entry) -> set[str]:

@@ -81,8 +81,10 @@ def crashing(tmp_path: Path) -> Iterator[Callable[[str], Crashing]]:
             found.kill()
         found.assign([])
         found.start()
-        await_(lambda: not [*(tmp_path / "node/allocations").iterdir()], 60)
-        found.end()
+        try:
+            await_(lambda: not [*(tmp_path / "node/allocations").iterdir()], 60)
+        finally:
+            found.end()
 
 
 def body(index: int, command: list[str], **more: Any) -> dict[str, Any]:

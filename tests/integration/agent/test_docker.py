@@ -221,11 +221,12 @@ def test_names_balance_and_published_ports(docker_node: Node) -> None:
     client = {**SLEEP, "networks": {"front": {}}}
     caller = allocation("c1", client, unit="cl", networks=nets)
     docker_node.agent.assign([*both, caller])
+    entry = Entry("default/shop/web", 8080, published=port)
+    docker_node.route(entry, services={})
     docker_node.ready("w0", "w1", "c1")
     _, text = docker_node.run("c1", "sh", "-c", "nslookup web; nslookup www; curl -s web-1:8080")
     addresses = {docker_node.seen[id].address for id in ("w0", "w1")}
     assert all(text.count(address) >= 2 for address in addresses)
-    entry = Entry("default/shop/web", 8080, published=port)
     docker_node.route(entry, services={"default/shop/web": ["w0", "w1"]})
     assert len({fetch(f"http://127.0.0.1:{port}/") for _ in range(6)}) == 2
     docker_node.agent.assign([both[0], stopped(both[1]), caller])

@@ -196,8 +196,9 @@ def test_the_host_s_own_network_and_none(docker_node: Node) -> None:
     docker_node.agent.assign(
         [allocation("h1", host), allocation("n1", alone, unit="alone", networks={})]
     )
-    docker_node.ready("h1", "n1")
     entry = Entry("default/shop/web", target, published=published)
+    docker_node.route(entry, services={})
+    docker_node.ready("h1", "n1")
     docker_node.route(entry, services={"default/shop/web": ["h1"]})
     for port in (target, published, other):
         assert fetch(f"http://127.0.0.1:{port}/") == "hello\n"

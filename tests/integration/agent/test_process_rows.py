@@ -182,8 +182,12 @@ def test_a_network_of_nobody_has_a_loopback(node: Node) -> None:
     node.ready("a1")
     seen = node.run("a1", "cat", "/proc/net/dev")[1]
     assert [line.split(":")[0].strip() for line in seen.splitlines()[2:]] == ["lo"]
-    answer = "busybox nc -l -p 7777 -e echo hello & sleep 0.3; busybox nc 127.0.0.1 7777"
-    assert "hello" in node.run("a1", "sh", "-c", answer)[1]
+    answer = (
+        "import socket; s = socket.create_server(('127.0.0.1', 7777));"
+        " c = socket.create_connection(('127.0.0.1', 7777)); s.accept()[0].send(b'hello');"
+        " print(c.recv(9))"
+    )
+    assert node.run("a1", "python3", "-c", answer)[1] == "b'hello'\n"
 
 
 def test_the_host_s_own_network(node: Node) -> None:
@@ -195,12 +199,13 @@ def test_the_host_s_own_network(node: Node) -> None:
     ]
     script = (
         "mkdir -p www && echo own > www/index.html &&"
-        f" exec busybox httpd -f -p $ORCH_ADDRESS:{target} -h www"
+        f" exec python3 -m http.server {target} --bind $ORCH_ADDRESS --directory www"
     )
     body = {"command": ["sh", "-c", script], "network_mode": "host", "ports": ports}
-    node.agent.assign([allocation("a1", body)])
-    node.ready("a1")
     entry = Entry("default/shop/web", target, published=published)
+    node.agent.assign([allocation("a1", body)])
+    node.route(entry, services={})
+    node.ready("a1")
     node.route(entry, services={"default/shop/web": ["a1"]})
     for port in (target, published, other):
         assert fetch(f"http://127.0.0.1:{port}/") == "own\n"
@@ -209,7 +214,7 @@ def test_the_host_s_own_network(node: Node) -> None:
 
 def test_a_probe_may_name_a_port_of_what_runs_beside(node: Node) -> None:
     port = free_port()
-    script = f"exec busybox httpd -f -p $ORCH_ADDRESS:{port} -h /usr"
+    script = f"exec python3 -m http.server {port} --bind $ORCH_ADDRESS --directory /usr"
     body = {
         **SLEEP,
         "probes": {"readiness": {"tcp": {"port": "beside"}, "interval": "200ms"}},

@@ -31,9 +31,9 @@ class Proxy:
     def __init__(self, state: Path) -> None:
         self.state = state
         self.failures: Mapping[str, str] = {}
-        self.line = ProxyLine(state, self._failed)
+        self.line = ProxyLine(state, self._answered)
 
-    def _failed(self, failures: Mapping[str, str]) -> None:
+    def _answered(self, _version: int | None, failures: Mapping[str, str]) -> None:
         self.failures = failures
 
     def follow(self, *table: dict[str, Any]) -> None:
@@ -50,7 +50,7 @@ class Proxy:
 
     def again(self) -> None:
         self.line.close()
-        self.line = ProxyLine(self.state, self._failed)
+        self.line = ProxyLine(self.state, self._answered)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from secrets import token_hex
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,9 +20,11 @@ if TYPE_CHECKING:
     from tests.integration.conftest import Engine
     from tests.integration.journey.conftest import Orch
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
-FIRST, SECOND, FROM_FILE = "canary-Zq7~one", "canary-Zq7~two", "canary-Zq7~file"
+# Of this process alone: another worker may show its own on purpose.
+MARK = f"canary-{token_hex(3)}"
+FIRST, SECOND, FROM_FILE = (f"{MARK}~{name}" for name in ("one", "two", "file"))
 CANARIES = (FIRST, SECOND, FROM_FILE)
 SERVE = 'exec python3 -m http.server 8080 --bind "$$ORCH_ADDRESS"'
 PROCESS_APP = f"""
@@ -122,17 +125,17 @@ def test_every_verb_is_tried() -> None:
 def test_processes(orch: Orch, tmp_path: Path) -> None:
     (orch.folder / "app.yaml").write_text(PROCESS_APP)
     first, second = {"TOKEN": FIRST}, {"TOKEN": SECOND}
-    with ProcessWatch("canary-Zq7") as watch:
+    with ProcessWatch(MARK) as watch:
         change_everything(orch, first, second)
         orch("deploy", "-f", "app.yaml", env={**second, "READY": "/missing"}, code=5)
         look_at_everything(orch, second)
     assert_silent(orch)
     assert watch.rounds > 10
     assert not watch.hits
-    assert not found_below(tmp_path, "canary-Zq7")
+    assert not found_below(tmp_path, MARK)
     orch("down", "-f", "app.yaml", "--volumes", "--yes", env=second)
     assert_silent(orch)
-    assert not found_below(tmp_path, "canary-Zq7")
+    assert not found_below(tmp_path, MARK)
 
 
 @pytest.mark.docker
@@ -142,7 +145,7 @@ def test_containers(orch_docker: Orch, dockerd: Engine, tmp_path: Path) -> None:
     (orch.folder / "app.yaml").write_text(DOCKER_APP)
     (orch.folder / "password.txt").write_text(FROM_FILE)
     env = {"TOKEN": FIRST}
-    with ProcessWatch("canary-Zq7") as watch:
+    with ProcessWatch(MARK) as watch:
         orch("deploy", "-f", "app.yaml", env=env)
         orch("plan", "-f", "app.yaml", "--out", "plan.json", env=env)
         look_at_everything(orch, env)
@@ -152,13 +155,13 @@ def test_containers(orch_docker: Orch, dockerd: Engine, tmp_path: Path) -> None:
     assert FROM_FILE not in inspected
     assert inspected.count(FIRST) == inspected.count(f"TOKEN={FIRST}"), "only the asked variable"
     (orch.folder / "password.txt").unlink()
-    left = found_below(tmp_path, "canary-Zq7")
+    left = found_below(tmp_path, MARK)
     mounted = {path for path in left if "secrets" in path.parts}
     assert set(left) == mounted, left
     for path in mounted:
         assert_owner_only(tmp_path / path, tmp_path)
     orch("down", "-f", "app.yaml", "--volumes", "--yes", env=env)
-    assert not found_below(tmp_path, "canary-Zq7")
+    assert not found_below(tmp_path, MARK)
 
 
 def inspect_everything(dockerd: Engine) -> str:
@@ -179,7 +182,7 @@ def assert_owner_only(path: Path, top: Path) -> None:
 def assert_silent(orch: Orch) -> None:
     for ran in orch.ran:
         for stream in (ran.stdout, ran.stderr):
-            seen = found_in(stream.encode(), "canary-Zq7")
+            seen = found_in(stream.encode(), MARK)
             assert not seen, f"orch {' '.join(ran.command)} printed it: {seen}"
 
 
@@ -193,10 +196,10 @@ def test_the_search_finds(tmp_path: Path) -> None:
     for pad in range(3):
         (tmp_path / f"base64-{pad}").write_bytes(base64.b64encode(b"x" * pad + FIRST.encode()))
     (tmp_path / "hex").write_text(FIRST.encode().hex())
-    assert len(found_below(tmp_path, "canary-Zq7")) == len(list(tmp_path.iterdir()))
+    assert len(found_below(tmp_path, MARK)) == len(list(tmp_path.iterdir()))
     program = "import sys; sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", program, FIRST], stdin=subprocess.PIPE) as child:
-        with ProcessWatch("canary-Zq7") as watch:
+        with ProcessWatch(MARK) as watch:
             while not watch.hits and watch.rounds < 500:
                 os.sched_yield()
         child.communicate()

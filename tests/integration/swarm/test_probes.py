@@ -8,7 +8,7 @@ import pytest
 
 from orch.types import Fidelity, Verdict
 from orch_swarm.health import HTTP_TOOL, MEND, TCP_TOOL
-from tests.integration.swarm.images import CADDY_IMAGE, caddy_image
+from tests.integration.swarm.images import TRAEFIK_IMAGE, traefik_image
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,9 +52,9 @@ def test_a_probe_whose_image_has_the_tool_passes_and_says_what_it_needs(
 def test_a_probe_whose_image_has_no_tool_fails_with_the_reason(
     trial: Trial, dockerd: Engine, tmp_path: Path
 ) -> None:
-    caddy_image(dockerd, tmp_path)
-    command = ("caddy", "file-server", "--listen", ":8080")
-    document = serving(CADDY_IMAGE, *command, http={"port": 8080, "path": "/"})
+    traefik_image(dockerd, tmp_path)
+    command = ("traefik", "--entrypoints.web.address=:8080")
+    document = serving(TRAEFIK_IMAGE, *command, http={"port": 8080, "path": "/"})
     outcome = trial.deploy(document)
     assert outcome.verdict is not Verdict.DONE
     assert "see that the image holds what the check runs" in trial.told(), trial.told()

@@ -1,4 +1,4 @@
-"""Routes on a real swarm: a proxy that answers with TLS, and takes a new table under load."""
+"""Routes on a real swarm: a proxy that answers with TLS, and keeps all lines as routes change."""
 
 from __future__ import annotations
 
@@ -24,13 +24,14 @@ from orch_swarm.names import real_name
 from tests.integration.conftest import TOOL_IMAGE, Engine
 from tests.integration.swarm.conftest import OPTIONS
 from tests.integration.swarm.hosts import POOL, Host, Machine
-from tests.integration.swarm.images import CADDY_IMAGE, caddy_image
+from tests.integration.swarm.images import TRAEFIK_IMAGE, traefik_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
 pytestmark = [pytest.mark.docker, pytest.mark.root]
+IMAGES = {"routes_image": TRAEFIK_IMAGE, "routes_table_image": TOOL_IMAGE}
 SHOP, ADMIN = "shop.example.test", "admin.example.test"
 
 
@@ -58,7 +59,7 @@ def host(tmp_path_factory: pytest.TempPathFactory, tool_archive: Path) -> Iterat
             client.swarm.init(advertise_addr=made.address, default_addr_pool=[POOL])
             repository, _, tag = TOOL_IMAGE.partition(":")
             client.api.import_image(str(tool_archive), repository=repository, tag=tag)
-        caddy_image(engine, folder)
+        traefik_image(engine, folder)
         yield made
     finally:
         made.switch_off()
@@ -68,7 +69,7 @@ def host(tmp_path_factory: pytest.TempPathFactory, tool_archive: Path) -> Iterat
 
 @pytest.fixture
 def backend(host: Host) -> Iterator[SwarmBackend]:
-    made = SwarmBackend({"host": host.socket, **OPTIONS, "routes_image": CADDY_IMAGE})
+    made = SwarmBackend({"host": host.socket, **OPTIONS, **IMAGES})
     yield made
     made.close()
 
@@ -118,11 +119,9 @@ class Client:
         return made
 
     def get(self, name: str, path: str) -> str:
-        """Status and text of an answer."""
+        """Status and text of an answer to a connection of its own."""
         with closing(self.line(name)) as line:
-            line.request("GET", path)
-            answer = line.getresponse()
-            return f"{answer.status} {answer.read().decode().strip()}".strip()
+            return ask(line, path)
 
     def until(self, name: str, path: str, wanted: str, seconds: float = 15) -> None:
         """Ask again until the answer is the wanted one."""
@@ -134,6 +133,13 @@ class Client:
             except OSError as fault:
                 seen = str(fault)
             time.sleep(0.05)
+
+
+def ask(line: http.client.HTTPConnection, path: str) -> str:
+    """Status and text of an answer to a connection that stays open."""
+    line.request("GET", path)
+    answer = line.getresponse()
+    return f"{answer.status} {answer.read().decode().strip()}".strip()
 
 
 def certificate(folder: Path, *hosts: str) -> tuple[str, str, ssl.SSLContext]:
@@ -220,7 +226,7 @@ def test_hosts_and_paths_lead_to_services_with_tls(
     # The servers have files at / alone: where a request went is seen by what is not found there.
     assert secure.get(SHOP, "/cart").startswith("404")
     assert "<" in secure.get(SHOP, "/cart/x")
-    assert plain.get(SHOP, "/") == "404"
+    assert plain.get(SHOP, "/") == "404 404 page not found", "the proxy's own words"
     assert "<" in plain.get("any.example.test", "/plain")
     with pytest.raises(ssl.SSLError):
         secure.get("other.example.test", "/")
@@ -238,11 +244,18 @@ def test_a_route_that_changes_under_load_loses_no_request(
     client = Client(host, trust)
     client.until(SHOP, "/", "200 one")
     proxy = task_of(backend, trial, "orch-routes")
-    with visitors(*[lambda: client.get(SHOP, "/")] * 3) as told:
+    kept, idle = client.line(SHOP), client.line(SHOP)
+    lines = {kept.sock, idle.sock}
+    assert ask(idle, "/") == "200 one"
+    visits = (*[lambda: client.get(SHOP, "/")] * 3, lambda: ask(kept, "/"))
+    with visitors(*visits) as told, closing(kept), closing(idle):
         trial.deployed(after)
         client.until(SHOP, "/", "200 two")
+        assert ask(idle, "/") == "200 two"
         trial.deployed(before)
         client.until(SHOP, "/", "200 one")
+        assert ask(idle, "/") == "200 one"
+        assert {kept.sock, idle.sock} == lines, "a connection was made anew"
     assert set(told) == {"200 one", "200 two"}, [one for one in told if not one.startswith("200")]
     assert len(told) > 500
     assert task_of(backend, trial, "orch-routes") == proxy

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import time
 from pathlib import Path
@@ -13,6 +12,7 @@ import httpx
 import pytest
 
 from tests.integration.journey.conftest import call_in
+from tests.integration.journey.test_compose import lay_out
 from tests.integration.swarm.conftest import free_port
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.docker, pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(600)]
 
 EXAMPLE = Path(__file__).parents[3] / "specs" / "examples" / "18-guestbook"
-CORPUS = Path(os.environ.get("ORCH_CORPUS", Path(__file__).parents[4] / "shared" / "corpus"))
-VOTING_APP = "compose/dockersamples+example-voting-app/docker-compose.images.yml"
 TARGETS = ("native", "swarm")
 KEY = "canary-77d1"
 BROKEN = "services: {web: {command: [sh, -c, 'echo can not start; exit 1']}}\n"
@@ -183,15 +181,7 @@ def voting(orch: Orch, target: str, urls: tuple[str, str]) -> list[Any]:
 
 
 def test_a_compose_file_of_another_project(orch: Orch, dockerd: Engine) -> None:
-    source = CORPUS / VOTING_APP
-    if not source.exists():
-        pytest.skip(f"the corpus is not at {CORPUS}; ORCH_CORPUS names its place")
-    shutil.copy(source, orch.folder / "compose.yaml")
-    checks = orch.folder / "healthchecks"
-    checks.mkdir()
-    for name in ("redis.sh", "postgres.sh"):
-        (checks / name).write_text("#!/bin/sh\ntest -e /proc/1/stat\n")
-        (checks / name).chmod(0o755)
+    lay_out(orch)
     vote, result = free_port(), free_port()
     (orch.folder / "ours.yaml").write_text(OURS.format(vote=vote, result=result))
     urls = (f"http://127.0.0.1:{vote}/", f"http://127.0.0.1:{result}/")

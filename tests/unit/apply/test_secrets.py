@@ -69,6 +69,19 @@ def test_a_value_that_changed_since_makes_the_plan_stale(shop: Any, spec: Any) -
         shop.session().apply(plan)
 
 
+def test_so_does_one_that_the_plan_leaves_as_it_is_before_anything_is_done(
+    shop: Any, spec: Any
+) -> None:
+    shop.deploy(spec)
+    spec["services"]["web"]["environment"] = {"NEW": "1"}
+    plan = shop.plan(spec)
+    assert [a.id for a in plan.pending] == ["service/web"]
+    shop.vault.values["pw"] = "another-value"
+    with pytest.raises(StalePlan, match="the secret 'pw' changed"):
+        shop.session().apply(plan)
+    assert [r.number for r in shop.session().releases()] == [1]
+
+
 def test_scaling_needs_no_value(shop: Any, spec: Any) -> None:
     shop.deploy(spec)
     shop.vault.values.clear()

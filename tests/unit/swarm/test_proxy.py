@@ -2,66 +2,82 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from orch_swarm.proxy import Target, table
+from orch_swarm.proxy import Target, command, table
 
 
-def routes(*targets: Target, server: str = "http") -> list[dict[str, Any]]:
-    made = table("tables", targets)["apps"]["http"]["servers"][server]["routes"]
-    return list(made)
+def rules(*targets: Target) -> list[str]:
+    routers = table(targets)["http"]["routers"].values()
+    return [one["rule"] for one in sorted(routers, key=lambda one: -one["priority"])]
 
 
-def test_named_hosts_and_longer_paths_come_first_and_nothing_else_is_found() -> None:
-    found = routes(
+def test_named_hosts_and_longer_paths_come_first() -> None:
+    found = rules(
         Target("", "/", "a", 80),
         Target("", "/long/path", "b", 80),
+        Target("*.example", "/", "e", 80),
         Target("h.example", "/", "c", 80),
         Target("h.example", "/x/", "d", 80),
     )
-    assert [one.get("match") for one in found] == [
-        [{"host": ["h.example"], "path": ["/x/*"]}],
-        [{"host": ["h.example"]}],
-        [{"path": ["/long/path", "/long/path/*"]}],
-        None,
-        None,
+    assert found == [
+        'Host("h.example") && PathPrefix("/x/")',
+        'Host("h.example") && PathPrefix("/")',
+        'HostRegexp("^[^.]+\\\\.example$") && PathPrefix("/")',
+        '(Path("/long/path") || PathPrefix("/long/path/"))',
+        'PathPrefix("/")',
     ]
-    assert found[-1]["handle"] == [{"handler": "static_response", "status_code": 404}]
 
 
-@pytest.mark.parametrize(
-    ("weights", "shares"),
-    [((90, 10), (9, 1)), ((None, None), (1, 1)), ((1000, 1), (100, 1)), ((5, 0), (1, 0))],
-)
-def test_weights_are_shares_of_the_list(
-    weights: tuple[int | None, int | None], shares: tuple[int, int]
-) -> None:
-    first, second = (Target("", "/", n, 80, w) for n, w in zip("ab", weights, strict=True))
-    [handler] = routes(first, second)[0]["handle"]
-    dials = [one["dial"] for one in handler["upstreams"]]
-    assert (dials.count("tasks.a:80"), dials.count("tasks.b:80")) == shares
+def test_a_name_can_not_leave_its_quotes() -> None:
+    assert rules(Target('a") || PathPrefix("/', "/", "a", 80)) == [
+        'Host("a\\") || PathPrefix(\\"/") && PathPrefix("/")'
+    ]
 
 
-def test_what_weighs_nothing_is_not_found() -> None:
-    assert routes(Target("", "/", "a", 80, 0))[0]["handle"][0]["status_code"] == 404
+def test_one_that_answers_alone_is_named_and_several_share_by_weight() -> None:
+    alone, first, second = (
+        Target("", "/alone", "a", 80),
+        Target("", "/", "a", 80, 90),
+        Target("", "/", "b", 80),
+    )
+    made = table([alone, first, second])["http"]
+    served = {name: one["service"] for name, one in made["routers"].items()}
+    assert served == {"http://*/alone": "a-80", "http://*/": "http://*/"}
+    assert made["services"]["http://*/"] == {
+        "weighted": {"services": [{"name": "a-80", "weight": 90}, {"name": "b-80", "weight": 1}]}
+    }
+    [server] = made["services"]["b-80"]["loadBalancer"]["servers"]
+    assert server == {"url": "http://tasks.b:80"}
+
+
+def test_what_weighs_nothing_is_answered_by_nobody() -> None:
+    made = table([Target("", "/", "a", 80, 0)])["http"]
+    name = made["routers"]["http://*/"]["service"]
+    assert made["services"][name]["weighted"]["services"] == [{"name": "a-80", "weight": 0}]
 
 
 def test_only_routes_that_ask_for_certificates_get_them() -> None:
     given = Target("given.example", "/", "a", 80, encrypted=True, pair=("c", "k"))
     asked = Target("asked.example", "/", "a", 80, encrypted=True)
-    apps = table("tables", [given, asked])["apps"]
-    assert apps["http"]["servers"]["https"]["automatic_https"]["skip"] == ["given.example"]
-    assert apps["tls"]["certificates"]["load_files"] == [
-        {"certificate": "/run/secrets/c", "key": "/run/secrets/k"}
+    made = table([given, asked])
+    tls = {one["rule"].split('"')[1]: one["tls"] for one in made["http"]["routers"].values()}
+    assert tls == {"given.example": {}, "asked.example": {"certResolver": "authority"}}
+    assert made["tls"]["certificates"] == [
+        {"certFile": "/run/secrets/c", "keyFile": "/run/secrets/k"}
     ]
-    alone = table("tables", [given])["apps"]["http"]["servers"]
-    assert alone["https"]["automatic_https"] == {"disable": True}
-    assert "http" not in alone
+    assert made["tls"]["options"]["default"]["sniStrict"] is True
+    assert "tls" not in table([Target("", "/", "a", 80)])
 
 
-def test_a_table_goes_on_to_ask_for_the_next_one() -> None:
-    admin = table("tables", [Target("", "/", "a", 80)])["admin"]
-    assert admin["disabled"] is True
-    assert admin["config"]["load_delay"] == "1s"
+@pytest.mark.parametrize("speaks", ["grpc", "h2c"])
+def test_a_service_that_speaks_http_2_is_spoken_to_so(speaks: str) -> None:
+    made = table([Target("", "/", "a", 80, speaks=speaks)])["http"]["services"]["a-80"]
+    assert made["loadBalancer"]["servers"] == [{"url": "h2c://tasks.a:80"}]
+
+
+def test_an_authority_is_asked_only_where_a_file_is_kept_for_it() -> None:
+    assert not [word for word in command("tables") if "acme" in word]
+    assert "--certificatesresolvers.authority.acme.storage=/data/x" in command(
+        "tables", kept="/data/x"
+    )

@@ -56,13 +56,13 @@ def command(
     Options of orch stand before SERVICE; whatever follows it belongs to the command.
     """
     from orch.backend.contract import SupportsExec
-    from orch.cli.connect import connected_by_name, known_services
+    from orch.cli.connect import connected_by_name, need_deployed
 
     with connected_by_name(target, spec, settings.out) as connection:
         backend = connection.backend
         if not isinstance(backend, SupportsExec):
             raise UsageFault(f"the backend {backend.name!r} can't run commands in replicas")
-        known_services(connection, [service])
+        need_deployed(connection, [service])
         chosen = _choose(connection, service, replica)
         terminal = _wants_terminal(tty)
         words = command_line[1:] if command_line[0] == "--" else command_line

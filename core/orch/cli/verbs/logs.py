@@ -54,11 +54,11 @@ def command(
 ) -> None:
     """Print what replicas print, the oldest line first, each with its service[index]."""
     from orch.backend.contract import LogQuery
-    from orch.cli.connect import connected_by_name, known_services, need_deployed
+    from orch.cli.connect import connected_by_name, need_deployed
 
     with connected_by_name(target, spec, settings.out) as connection:
         backend = _readable(connection)
-        known_services(connection, services or need_deployed(connection))
+        need_deployed(connection, services)
         ids = _replica_ids(connection, services, replicas)
         lines = backend.logs(connection.instance, LogQuery(services, ids, follow, since, tail))
         printer = LogPrinter(connection, prefix=not no_prefix, timestamps=timestamps)

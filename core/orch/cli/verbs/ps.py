@@ -32,10 +32,11 @@ def command(
     form: str,
 ) -> None:
     """List every replica: its state, node, address and age."""
-    from orch.cli.connect import connected_by_name, known_services
+    from orch.cli.connect import connected_by_name, need_deployed
 
     with connected_by_name(target, spec, settings.out) as connection:
-        known_services(connection, services)
+        if services:
+            need_deployed(connection, services)
         seen = connection.session.status()
         chosen = [
             replica

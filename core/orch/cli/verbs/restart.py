@@ -33,9 +33,9 @@ def command(
 ) -> int:
     """Restart services (all of them when none is named), as their update policy says."""
     from orch.cli.carry_out import carry_out
-    from orch.cli.connect import connected_by_name, known_services
+    from orch.cli.connect import connected_by_name, need_deployed
 
     with connected_by_name(target, spec, settings.out) as connection:
-        known_services(connection, services)
+        need_deployed(connection, services)
         plan = connection.session.restart_plan(services)
         return carry_out(connection, plan, rollout, form)

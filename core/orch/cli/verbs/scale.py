@@ -36,11 +36,11 @@ def command(
 ) -> int:
     """Change the number of replicas; the next deploy takes it back, and its plan says so."""
     from orch.cli.carry_out import carry_out
-    from orch.cli.connect import connected_by_name, known_services
+    from orch.cli.connect import connected_by_name, need_deployed
 
     wanted = dict(_size(text) for text in sizes)
     with connected_by_name(target, spec, settings.out) as connection:
-        known_services(connection, tuple(wanted))
+        need_deployed(connection, tuple(wanted))
         plan = connection.session.scale_plan(wanted)
         return carry_out(connection, plan, rollout, form)
 

@@ -54,13 +54,12 @@ def command(
     form: str,
 ) -> None:
     """Wait until services (all of them when none is named) are healthy, completed or gone."""
-    from orch.cli.connect import connected_by_name, known_services, need_deployed
+    from orch.cli.connect import connected_by_name, need_deployed
 
     out = settings.out
     with connected_by_name(target, spec, out) as connection:
         if condition != "gone":
-            known_services(connection, services)
-            need_deployed(connection)
+            need_deployed(connection, services)
         view = view_for(out, form, ())
         view.start()
         try:

@@ -25,11 +25,17 @@ DYING_SECONDS = 2.0
 
 
 class ProxyLine:
-    """Keeps a proxy running on the newest table; `failed` is told what could not be opened."""
+    """Keeps a proxy running on the newest table.
 
-    def __init__(self, state: Path, failed: Callable[[Mapping[str, str]], None]) -> None:
+    `answered` is told the number of the table that the proxy has taken and what of it could not
+    be opened; the number is None when only the latter has changed.
+    """
+
+    def __init__(
+        self, state: Path, answered: Callable[[int | None, Mapping[str, str]], None]
+    ) -> None:
         self._control = state / "proxy.sock"
-        self._failed = failed
+        self._answered = answered
         self._table: Table | None = None
         self._version = self._sent = self._taken = 0
         self._news = threading.Condition()
@@ -39,6 +45,14 @@ class ProxyLine:
         self._wake, self._woken = socket.socketpair()
         self._thread = threading.Thread(target=self._serve, name="proxy", daemon=True)
         self._thread.start()
+
+    def lives(self) -> bool:
+        """Whether a proxy runs, as an earlier agent may have left one."""
+        try:
+            _dial(self._control).close()
+        except OSError:
+            return False
+        return True
 
     def follow(self, table: Table) -> int:
         """Hand a table over; the number that `await_taken` waits for."""
@@ -146,7 +160,7 @@ class ProxyLine:
         with self._news:
             self._taken = max(self._taken, answer.get("version", 0))
             self._news.notify_all()
-        self._failed(answer["failures"])
+        self._answered(answer.get("version"), answer["failures"])
 
     def _hang_up(self) -> None:
         if self._socket:

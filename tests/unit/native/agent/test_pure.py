@@ -70,6 +70,17 @@ def test_records_come_back_as_they_were(tmp_path: Path) -> None:
     assert records.load("a/1") is None
 
 
+def test_what_a_killed_agent_had_half_written_is_swept(tmp_path: Path) -> None:
+    records = Records(tmp_path)
+    record = Record(id="a/1")
+    records.save(record)
+    [whole] = tmp_path.iterdir()
+    whole.with_suffix(".new").write_text('{"id": "a')
+    again = Records(tmp_path)
+    assert [*tmp_path.iterdir()] == [whole]
+    assert again.load("a/1") == record
+
+
 def test_addresses_are_stable_and_never_shared(tmp_path: Path) -> None:
     given = Addresses(tmp_path / "a.json", "agent")
     found = [given.give(f"o{n}") for n in range(500)]
