@@ -12,7 +12,7 @@ from orch_compose import short
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from orch_compose.item import Item
+    from orch.load.item import Item
     from orch_compose.shape import Faults
 
     Form = Callable[["Context", Item], Item]

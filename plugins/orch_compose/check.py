@@ -8,7 +8,7 @@ from orch.spec.image import Image
 from orch_compose.health import is_test
 
 if TYPE_CHECKING:
-    from orch_compose.item import Item
+    from orch.load.item import Item
     from orch_compose.shape import Faults
 
 _EXTERNAL_KEYS = frozenset(("name", "external"))

@@ -10,7 +10,7 @@ from orch_compose.part import JOB_MODES
 from orch_compose.resources import write_resources
 
 if TYPE_CHECKING:
-    from orch_compose.item import Item
+    from orch.load.item import Item
     from orch_compose.part import Part
 
 _CONDITIONS = {

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from orch.errors import UsageFault
 from orch.load.dotenv import read_variables
 from orch.load.files import read_text
+from orch.load.item import Way
 from orch.types import Consequence, Fidelity, Place, Severity
-from orch_compose.item import Way
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from orch_compose.item import Item
+    from orch.load.item import Item
     from orch_compose.shape import Faults
 
 

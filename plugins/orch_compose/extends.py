@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Protocol
 
+from orch.load.item import Item, Way
 from orch.types import Fidelity
-from orch_compose.item import Item, Way
 from orch_compose.merge import merge, remove, unify
 
 if TYPE_CHECKING:

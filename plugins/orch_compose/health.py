@@ -8,7 +8,7 @@ from orch.spec.units import Duration
 from orch.types import Consequence, Fidelity
 
 if TYPE_CHECKING:
-    from orch_compose.item import Item
+    from orch.load.item import Item
     from orch_compose.part import Part
 
 _INTERVAL = _TIMEOUT = Duration(30_000)

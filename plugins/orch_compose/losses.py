@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from orch.load.account import Loss
 from orch.types import Consequence
 
 if TYPE_CHECKING:
     from orch.types import FieldPath
 
 _C = Consequence
-
-
-class Loss(NamedTuple):
-    """Why a key is lost; without a consequence that of its kind of key counts."""
-
-    reason: str
-    consequence: Consequence | None = None
-    mend: str = ""
 
 
 _UNKNOWN = Loss("the spec has nothing that holds it", None, "see `orch explain` for what there is")

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orch_compose.parse import OVERRIDE, RESET
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from orch.load.item import Item
     from orch.types import FieldPath, Place
-    from orch_compose.item import Item
 
     Key = Callable[[Item], str]
 
+RESET, OVERRIDE = "!reset", "!override"
+TAGS = frozenset((RESET, OVERRIDE))
 _REPLACED = frozenset(("command", "entrypoint", "test"))
 """Lists of a service that are one value: a later file's stands instead of the earlier one's."""
 _PAIRS = frozenset(

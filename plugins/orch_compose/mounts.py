@@ -11,7 +11,7 @@ from orch_compose import short
 from orch_compose.scalars import mode, size
 
 if TYPE_CHECKING:
-    from orch_compose.item import Item
+    from orch.load.item import Item
     from orch_compose.part import Part
 
 _PROTECTING = frozenset(("noexec", "nosuid", "nodev"))

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from orch.load.account import Writer
+    from orch.load.item import Item
     from orch.types import FieldPath
-    from orch_compose.item import Item
-    from orch_compose.writer import Writer
 
 JOB_MODES = frozenset(("replicated-job", "global-job"))
 COMPLETED = "service_completed_successfully"

@@ -8,7 +8,7 @@ from orch.types import Consequence, Fidelity
 from orch_compose.short import port_range
 
 if TYPE_CHECKING:
-    from orch_compose.item import Item
+    from orch.load.item import Item
     from orch_compose.part import Part
 
 _OPEN = ("", "0")

@@ -12,13 +12,13 @@ from orch.load.dotenv import read_variables
 from orch.load.files import folder_of as start_of
 from orch.load.files import read_text, shown
 from orch.load.interpolate import expand
+from orch.load.item import Item, Way
+from orch.load.items import Malformed, parse
 from orch.types import Consequence, Diagnostic, Fidelity, Place, Severity
 from orch_compose.canonical import Context, canonical
 from orch_compose.environment import resolve_environment
 from orch_compose.extends import REMOTE, Scope
-from orch_compose.item import Item, Way
-from orch_compose.merge import merge, remove, tagged, unify, without_resets
-from orch_compose.parse import Malformed, parse
+from orch_compose.merge import TAGS, merge, remove, tagged, unify, without_resets
 from orch_compose.schema import COMPOSE
 from orch_compose.shape import Faults
 
@@ -72,7 +72,7 @@ class Project:
         self.files.append(str(file))
         name = shown(file)
         try:
-            documents = parse(read_text(file), name, self.faults.found)
+            documents = parse(read_text(file), name, self.faults.found, TAGS)
         except Malformed as malformed:
             self.faults.found.append(malformed.diagnostic)
             return []

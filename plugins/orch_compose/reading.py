@@ -6,20 +6,21 @@ from typing import TYPE_CHECKING
 
 from orch.backend.contract import Reading
 from orch.errors import InvalidSpec
+from orch.load.account import Writer, make_ledger, settle
 from orch.types import Consequence, Fidelity, LedgerEntry, Severity
 from orch_compose.check import check
+from orch_compose.losses import loss_of
 from orch_compose.network import DEFAULT, joins_networks, link_aliases, needs_alias
 from orch_compose.part import Part, Surroundings, dropped_of, jobs_of
 from orch_compose.project import Project, folder_of
 from orch_compose.sections import share_volumes, write_sections
 from orch_compose.service import write_service
-from orch_compose.writer import Writer, make_ledger, settle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from orch_compose.item import Item
+    from orch.load.item import Item
 
 
 def read_files(
@@ -34,8 +35,8 @@ def read_files(
     if errors:
         raise InvalidSpec(sorted(set(errors), key=lambda d: (d.place, str(d.path), d.fault)))
     writer = _written(model, name, folder_of(files), project, variables)
-    settle(model)
-    ledger = make_ledger(project.leaves, tuple(_defaults(model)))
+    settle(model, loss_of)
+    ledger = make_ledger(project.leaves, loss_of, tuple(_defaults(model)))
     return Reading(writer.document, ledger, writer.places, tuple(dict.fromkeys(project.files)))
 
 
@@ -51,7 +52,7 @@ def read_name(files: Sequence[Path], variables: Mapping[str, str]) -> str:
 def _written(
     model: Item, name: str, base: str, project: Project, variables: Mapping[str, str]
 ) -> Writer:
-    writer = Writer()
+    writer = Writer(loss_of)
     writer.set(("name",), name, model)
     writer.put(("name",), model.get("name"))
     around = _surroundings(model, base, project)

@@ -9,7 +9,7 @@ from orch.spec.units import Bytes
 from orch.types import Consequence, Fidelity
 
 if TYPE_CHECKING:
-    from orch_compose.item import Item
+    from orch.load.item import Item
     from orch_compose.part import Part
 
 _THOUSANDTH = Decimal("0.001")

@@ -7,12 +7,7 @@ from decimal import Decimal
 
 from orch.spec.units import Bytes, Duration
 
-_NULLS = frozenset(("", "~", "null", "Null", "NULL"))
-_TRUE = frozenset(("true", "True", "TRUE"))
-_FALSE = frozenset(("false", "False", "FALSE"))
-_INTEGER = re.compile(r"([-+]?)(0[xX][0-9a-fA-F]+|0[oO][0-7]+|0[bB][01]+|0[0-7]*|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-_BASES = {"x": 16, "o": 8, "b": 2}
 _YES = frozenset(("true", "1", "t", "y", "yes", "on"))
 _NO = frozenset(("false", "0", "f", "n", "no", "off"))
 _DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|μs|ms|s|m|h|d|w)")
@@ -33,30 +28,6 @@ _EXACT_FLOATS = 1e21
 _SMALL_FLOATS = 1e-4
 
 Plain = str | int | float | bool | None
-
-
-def resolve(text: str) -> Plain:
-    """A plain scalar's value by the rules of YAML 1.2 with 1.1's octals, as Go's parser has them.
-
-    `0440` is 288, `yes` stays text, `1_000` is a thousand, dates and `22:22` stay text.
-    """
-    if text in _NULLS:
-        return None
-    if text in _TRUE or text in _FALSE:
-        return text in _TRUE
-    if text[0] not in "+-.0123456789":
-        return text
-    bare = text.replace("_", "")
-    integer = _INTEGER.fullmatch(bare)
-    if integer is not None:
-        return _integer(integer[1], integer[2])
-    return float(bare) if _FLOAT.fullmatch(bare) else text
-
-
-def _integer(sign: str, digits: str) -> int:
-    base = _BASES.get(digits[1:2].lower(), 8 if digits[0] == "0" else 10)
-    number = int(digits[2:] if digits[1:2].isalpha() else digits, base)
-    return -number if sign == "-" else number
 
 
 def text_of(value: Plain) -> str:

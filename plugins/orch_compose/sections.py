@@ -10,9 +10,9 @@ from orch_compose.paths import relative
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from orch_compose.item import Item
+    from orch.load.account import Writer
+    from orch.load.item import Item
     from orch_compose.part import Surroundings
-    from orch_compose.writer import Writer
 
 _NOT_ENCRYPTED = ("false", "0")
 

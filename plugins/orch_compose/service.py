@@ -15,7 +15,7 @@ from orch_compose.network import write_network
 from orch_compose.ports import write_ports
 
 if TYPE_CHECKING:
-    from orch_compose.item import Item
+    from orch.load.item import Item
     from orch_compose.part import Part
 
 _SCALARS = (

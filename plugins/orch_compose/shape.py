@@ -12,8 +12,8 @@ from orch.types import Diagnostic, Fidelity
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from orch.load.item import Item
     from orch.types import Place
-    from orch_compose.item import Item
 
 
 class Faults:

@@ -1,24 +1,27 @@
-"""The Kubernetes backend."""
+"""The Kubernetes backend, and the reader of its manifests."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orch.backend.contract import BackendFactory
 from orch.backend.hooks import hook
 from orch.frozen import FrozenDict
+from orch_kubernetes.flavours import FLAVOURS
+from orch_kubernetes.reader import KubernetesReader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from orch.backend.contract import SecretProvider
     from orch_kubernetes.backend import KubernetesBackend
 
 OPTIONS = FrozenDict(
     {
         "kubeconfig": "File with clusters and logins; by default what kubectl itself would use.",
         "context": "Context of the kubeconfig; the cluster is asked for its version and flavour.",
-        "flavour": "plain, k3s, eks, eks-fargate, aks, gke, gke-autopilot, digitalocean, ibm, oke, "
-        "tanzu or openshift.",
+        "flavour": f"{', '.join([*FLAVOURS][:-1])} or {[*FLAVOURS][-1]}.",
         "version": "Version of the cluster, from 1.20 to 1.37.",
         "routes": "gateway, ingress or route: how ways in from outside are made.",
         "ingress_class": "Class of Ingresses; by default the flavour's own.",
@@ -48,4 +51,20 @@ def orch_register_backend() -> BackendFactory:
         create,
         extra="kubernetes",
         options=OPTIONS,
+        flavours=FrozenDict({name: flavour.title for name, flavour in FLAVOURS.items()}),
+        prices=Path(__file__).parent / "prices.yaml",
     )
+
+
+@hook
+def orch_register_reader() -> KubernetesReader:
+    """Manifests of Kubernetes and OpenShift."""
+    return KubernetesReader()
+
+
+@hook
+def orch_register_secret_provider() -> SecretProvider:
+    """Values that stay in the manifests they stand in."""
+    from orch_kubernetes.reader.provider import ManifestSecrets
+
+    return ManifestSecrets()

@@ -11,6 +11,7 @@ from orch.types import Fidelity
 from orch_kubernetes.flavours import INGRESS
 from orch_kubernetes.names import AUTOSCALED, RULE
 from orch_kubernetes.rules import CONTAINER, JOB, NETWORK, SERVICE
+from orch_kubernetes.sizes import size_rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -184,6 +185,7 @@ def capabilities(facts: ClusterFacts) -> Capabilities:
         limits=LIMITS,
         list_keys=LIST_KEYS,
         reasons=FrozenDict(reasons),
+        sizes=size_rule(facts.flavour),
     )
 
 

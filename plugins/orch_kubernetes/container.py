@@ -38,6 +38,7 @@ REAPED = "the pod's containers share their processes, and its first one reaps"
 SHM = "a folder in memory of that size is mounted at /dev/shm"
 NEEDS_SHELL = "run by sh, which the image must have"
 ALL_DEVICES = "a privileged container sees the devices of its node; this one is mounted"
+_OPERATORS = re.compile(r"\$+(?=\()|\${2,}")
 _VARIABLE = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 _SAFE_SYSCTLS = {
     "kernel.shm_rmid_forced",
@@ -55,8 +56,8 @@ UNSAFE_SYSCTL = "the kubelet of the nodes must allow it: --allowed-unsafe-sysctl
 
 
 def escaped(text: str) -> str:
-    """A text in which the kubelet replaces nothing: it would fill in `$(NAME)`."""
-    return text.replace("$(", "$$(")
+    """A text in which the kubelet replaces nothing: it would fill in `$(NAME)`, and halve `$$`."""
+    return _OPERATORS.sub(lambda match: match[0] * 2, text)
 
 
 class ContainerCompiler:

@@ -119,6 +119,7 @@ class PolicyCompiler:
         self._make.lose(view, NOT_OURS, "write their full names", Consequence.NETWORK)
 
     def _attachments(self) -> None:
+        rules = {one.id: one for one in self._make._resources}  # noqa: SLF001
         for units in (self._make.app.services, self._make.app.jobs):
             for _, unit in units.items():  # noqa: PERF102  (a view)
                 for network, attachment in unit.networks.items():
@@ -126,13 +127,9 @@ class PolicyCompiler:
                     if said is not None and said.external:
                         self._make.lose(attachment.here, NOT_OURS, "write their full names")
                     elif said is not None or network == "default":
-                        self._joins(network, attachment)
+                        self._joins(rules.get(f"network/{network}"), attachment)
 
-    def _joins(self, network: str, attachment: View) -> None:
-        resource = next(
-            (one for one in self._make._resources if one.id == f"network/{network}"),  # noqa: SLF001
-            None,
-        )
+    def _joins(self, resource: ResourceBuilder | None, attachment: View) -> None:
         if resource is not None:
             path: FieldPath = ("spec", "ingress", 0)
             how = self._told

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Container, Iterator, Sequence
 
 ORCH = Path(sys.executable).parent / "orch"
 
@@ -22,20 +22,25 @@ def report(name: str, value: float, unit: str) -> None:
     print(f"{name} {value:.4g} {unit}", flush=True)
 
 
-def process_seconds(command: Sequence[str | Path], *, runs: int = 5) -> float:
-    """Median wall time of a process in seconds, its output dropped; the first run warms up."""
+def process_seconds(
+    command: Sequence[str | Path], *, runs: int = 5, codes: Container[int] = (0,)
+) -> float:
+    """Median wall time of a process in seconds, its output dropped; the first run warms up.
+
+    `codes` are the exit codes that are no failure.
+    """
     words = [str(word) for word in command]
-    return statistics.median(list(_seconds(words, runs + 1))[1:])
+    return statistics.median(list(_seconds(words, runs + 1, codes))[1:])
 
 
-def _seconds(command: list[str], runs: int) -> Iterator[float]:
+def _seconds(command: list[str], runs: int, codes: Container[int]) -> Iterator[float]:
     for _ in range(runs):
         started = time.perf_counter()
         done = subprocess.run(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False
         )
         elapsed = time.perf_counter() - started
-        if done.returncode:
+        if done.returncode not in codes:
             sys.exit(
                 f"{' '.join(command)} exited {done.returncode}: {done.stderr.decode()[-2000:]}"
             )

@@ -47,8 +47,10 @@ def check_contents(wheel: Path, sdist: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     top = {name.split("/")[0] for name in names if ".dist-info" not in name}
     assert top == PACKAGES, f"the wheel holds {sorted(top)}, wanted {sorted(PACKAGES)}"
-    sources = {path for path in (ROOT / "core").rglob("*.py") if "__pycache__" not in path.parts}
-    absent = [s for s in sources if s.relative_to(ROOT / "core").as_posix() not in names]
+    kinds = ("*.py", "*.html", "*.css", "*.js", "*.yaml")
+    rooms = [ROOT / "core", ROOT / "plugins"]
+    sources = [(room, path) for room in rooms for kind in kinds for path in room.rglob(kind)]
+    absent = [s for room, s in sources if s.relative_to(room).as_posix() not in names]
     assert not absent, f"the wheel lacks {absent}"
     with tarfile.open(sdist) as archive:
         held = {name.partition("/")[2] for name in archive.getnames()}
@@ -66,6 +68,7 @@ def use(wheel: Path, scratch: Path) -> None:
     run(venv / "bin/orch", "--version", cwd=scratch)
     run(venv / "bin/orch", "validate", "-f", "orch.yaml", cwd=scratch)
     run(venv / "bin/orch", "compile", "-f", "orch.yaml", "--backend", "native", cwd=scratch)
+    run(venv / "bin/orch", "compare", "--backends", "native,swarm", "-o", "html", cwd=scratch)
 
 
 def run(*command: str | Path, cwd: Path | None = None) -> None:

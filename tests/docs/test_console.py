@@ -66,7 +66,9 @@ def test_page(page: Path, tmp_path: Path, surroundings: dict[str, str]) -> None:
 
 def write_file(block: Block, work: Path, plugins: Path) -> None:
     if block.language != "python":
-        (work / block.file).write_text(block.text)
+        path = work / block.file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(block.text)
         return
     name = block.file.removesuffix(".py")
     installed = plugins / f"{name}-1.dist-info"

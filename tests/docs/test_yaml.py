@@ -21,7 +21,14 @@ OTHER_KINDS = (
     "# .github/workflows/",
     "# targets.yaml",
     "# .pre-commit-config.yaml",
+    "# file: prices.yaml",
 )
+
+
+def name_of(text: str) -> str:
+    if "orch/v1" in text:
+        return "orch.yaml"
+    return "manifests.yaml" if "apiVersion" in text else "compose.yaml"
 
 
 @pytest.mark.parametrize("block", all_blocks("yaml"), ids=str)
@@ -29,8 +36,7 @@ def test_yaml_block(block: Block, tmp_path: Path) -> None:
     if block.text.startswith(OTHER_KINDS):
         assert isinstance(yaml.safe_load(block.text), dict)
         return
-    name = "compose.yaml" if "apiVersion" not in block.text else "orch.yaml"
-    path = tmp_path / name
+    path = tmp_path / name_of(block.text)
     path.write_text(block.text)
     loaded = load(Source(files=(path,), variables=VARIABLES), installed().readers)
     manifest = compile_app(installed().backend("native"), loaded.app)

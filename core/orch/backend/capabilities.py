@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from orch.backend.sizes import ANY_SIZE, SizeRule
 from orch.frozen import EMPTY
 from orch.types import Fidelity
 
@@ -41,6 +42,8 @@ class Capabilities:
     whose value no two objects may hold at once (a published port); `content_named`, kinds whose
     objects are named by their content and stay while a kept release names them; `stateful`, kinds
     that hold data and are never pruned unasked, `volume` unless said otherwise.
+
+    `sizes` tells how what a replica asks for is rounded.
     """
 
     fields: Mapping[str, Fidelity]
@@ -49,6 +52,7 @@ class Capabilities:
     limits: Mapping[str, Any] = EMPTY
     list_keys: Mapping[str, tuple[str, ...]] = EMPTY
     reasons: Mapping[str, str] = EMPTY
+    sizes: SizeRule = ANY_SIZE
 
     def best(self, path: FieldPath) -> Fidelity:
         """The best outcome that this field can get, LOST when no pattern names it."""

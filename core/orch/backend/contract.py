@@ -282,7 +282,9 @@ class BackendFactory:
 
     `create(options)` gets the target's settings; it must import no SDK before it is called.
     `requires` are the modules of its SDK and `extra` the extra that installs them. `options` are
-    the settings that it knows, each with its meaning; others are refused.
+    the settings that it knows, each with its meaning; others are refused. `flavours` are kinds of
+    the platform by name, each with its title, the usual one first; the option `flavour` chooses
+    one. `prices` is a table of public prices, in the form that `orch compare --prices` reads.
     """
 
     name: str
@@ -291,3 +293,5 @@ class BackendFactory:
     requires: tuple[str, ...] = ()
     extra: str = ""
     options: Mapping[str, str] = EMPTY
+    flavours: Mapping[str, str] = EMPTY
+    prices: Path | None = None

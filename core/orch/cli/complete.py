@@ -27,6 +27,19 @@ def complete_backends(_ctx: click.Context, _param: click.Parameter, word: str) -
     return _beginning(word, installed().backends)
 
 
+def complete_candidates(_ctx: click.Context, _param: click.Parameter, word: str) -> list[str]:
+    """Backends and their flavours, behind the names with commas that stand there already."""
+    from orch.backend.discovery import installed
+
+    before, comma, last = word.rpartition(",")
+    known = [
+        name
+        for backend, factory in installed().backends.items()
+        for name in (backend, *(f"{backend}:{flavour}" for flavour in factory.flavours))
+    ]
+    return [f"{before}{comma}{name}" for name in _beginning(last, known)]
+
+
 def complete_targets(ctx: click.Context, _param: click.Parameter, word: str) -> list[str]:
     """Targets that begin so."""
     from orch.cli.targets import read_targets

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 SPEC, TARGET, OUTPUT, ROLLOUT = "Spec", "Target", "Output", "Rollout"
 FILE = click.Path(dir_okay=False, path_type=Path)
+FILES = click.Path(path_type=Path)
+"""A file, or a folder of files."""
 
 
 class Pair(click.ParamType[tuple[str, str]]):
@@ -101,10 +103,10 @@ def spec_options(function: Function) -> Function:
             "-f",
             "--file",
             multiple=True,
-            type=FILE,
+            type=FILES,
             heading=SPEC,
-            help="Spec to read; later ones are laid over earlier ones. Default: orch.yaml,"
-            " then compose.yaml, here.",
+            help="Spec to read, or a folder; later ones are laid over earlier ones. Default:"
+            " orch.yaml, then compose.yaml, here.",
         ),
         option(
             "--format",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orch.errors import InvalidSpec
-from orch.load.defaults import default_files
+from orch.load.defaults import default_files, spread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,12 +64,13 @@ def source_of(choice: SpecChoice) -> Source:
 
 def files_of(choice: SpecChoice) -> tuple[Path, ...]:
     """The files named, or those of the working directory. Raises UsageFault when there is none."""
-    return choice.files or default_files(Path())
+    return spread(choice.files) or default_files(Path())
 
 
 def folder_of(choice: SpecChoice) -> Path:
     """The folder beside which targets.yaml is looked for."""
-    return choice.files[0].parent if choice.files else Path()
+    files = spread(choice.files[:1])
+    return files[0].parent if files else Path()
 
 
 def _readers() -> Mapping[str, Reader]:

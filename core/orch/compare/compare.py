@@ -7,20 +7,24 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from orch.compare.cost import estimate
+from orch.compare.sizes import sizes_of
 from orch.compile.compile import compile_app, judge
 from orch.compile.levels import ACCEPTABLE
 from orch.compile.naming import platform_name
 from orch.errors import InvalidSpec
-from orch.frozen import EMPTY
 from orch.types import Consequence, Fidelity, Manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from orch.backend.contract import Backend
+    from orch.compare.cost import Estimate
+    from orch.compare.prices import PriceTable
+    from orch.compare.sizes import Sized
     from orch.compile.levels import Level
     from orch.spec.application import Application
-    from orch.types import Diagnostic, FieldPath, Ledger, LedgerEntry
+    from orch.types import Diagnostic, FieldPath, Ledger, LedgerEntry, Resource
 
 _NAMED = ("services", "jobs", "volumes", "networks", "configs", "secrets")
 
@@ -35,17 +39,20 @@ class Limit:
 
 @dataclass(frozen=True)
 class Standing:
-    """How one backend stands to an application.
+    """How one backend, or one flavour of it, stands to an application.
 
     `rows` has one row for each field that the author set, native ones too, then the defaults
     that the platform can't hold. `refused` are those that forbid a deploy at the chosen level.
-    One that can't be compiled at all has `faults` and no rows.
+    One that can't be compiled at all has `faults` and no rows. `cost` is None where no table has
+    prices for what runs.
     """
 
     backend: str
     rows: tuple[LedgerEntry, ...] = ()
     refused: tuple[LedgerEntry, ...] = ()
-    objects: Mapping[str, int] = EMPTY
+    resources: tuple[Resource, ...] = ()
+    sizes: tuple[Sized, ...] = ()
+    cost: Estimate | None = None
     limits: tuple[Limit, ...] = ()
     notes: tuple[str, ...] = ()
     faults: tuple[Diagnostic, ...] = ()
@@ -54,6 +61,11 @@ class Standing:
     def accepted(self) -> bool:
         """Whether a deploy at the chosen level would go ahead."""
         return not self.refused and not self.faults
+
+    @cached_property
+    def objects(self) -> Mapping[str, int]:
+        """How many objects of each kind would be made."""
+        return Counter(resource.kind for resource in self.resources)
 
     @cached_property
     def counts(self) -> Mapping[Fidelity, int]:
@@ -104,36 +116,84 @@ class Comparison:
                     found.setdefault(row.path, {})[standing.backend] = row.outcome
         return {path: seen for path, seen in found.items() if len(set(seen.values())) > 1}
 
+    def alike(self) -> tuple[tuple[Standing, ...], ...]:
+        """The backends, those side by side to which nothing happens otherwise."""
+        groups: dict[object, list[Standing]] = {}
+        for standing in self.standings:
+            groups.setdefault(_account(standing), []).append(standing)
+        return tuple(tuple(group) for group in groups.values())
+
+
+def _account(standing: Standing) -> object:
+    """What happens to the application there; notes, sizes and cost are each backend's own."""
+    rows = frozenset((r.path, r.outcome, r.reason, r.mend, r.default) for r in standing.notable)
+    return rows, standing.limits, standing.faults, len(standing.refused)
+
 
 def compare(
-    app: Application, backends: Iterable[Backend], level: Level, reading: Ledger | None = None
+    app: Application,
+    backends: Mapping[str, Backend],
+    level: Level,
+    reading: Ledger | None = None,
+    tables: Sequence[PriceTable] = (),
 ) -> Comparison:
     """Compile for each backend and judge what came out; no platform is asked.
 
-    `reading` tells what was lost before, in reading another format: it counts for each of them.
+    `backends` are by the name under which each is compared. `reading` tells what was lost before,
+    in reading another format: it counts for each of them. A backend is priced by the last of the
+    `tables` that has rows for it.
     """
     lost = judge(app, Manifest(app.name, "", (), reading), level).refused if reading else ()
-    return Comparison(app.name, level, tuple(_standing(app, b, level, lost) for b in backends))
+    made = (_standing(app, name, backends[name], level, lost, tables) for name in backends)
+    return Comparison(app.name, level, tuple(made))
 
 
 def _standing(
-    app: Application, backend: Backend, level: Level, lost: tuple[LedgerEntry, ...]
+    app: Application,
+    name: str,
+    backend: Backend,
+    level: Level,
+    lost: tuple[LedgerEntry, ...],
+    tables: Sequence[PriceTable],
 ) -> Standing:
     try:
         manifest = compile_app(backend, app)
     except InvalidSpec as fault:
-        return Standing(backend.name, faults=fault.diagnostics)
+        return Standing(name, faults=fault.diagnostics)
+    sizes = sizes_of(app, backend.capabilities().sizes)
     return Standing(
-        backend.name,
+        name,
         rows=tuple(manifest.ledger),
         refused=(*lost, *judge(app, manifest, level).refused),
-        objects=Counter(resource.kind for resource in manifest.resources),
-        limits=tuple(_limits(app, backend, manifest)),
+        resources=manifest.resources,
+        sizes=sizes,
+        cost=_cost(app, name, sizes, manifest, tables),
+        limits=(*_names(app, backend, manifest), *_unheld(sizes)),
         notes=manifest.notes,
     )
 
 
-def _limits(app: Application, backend: Backend, manifest: Manifest) -> Iterable[Limit]:
+def _cost(
+    app: Application,
+    name: str,
+    sizes: Sequence[Sized],
+    manifest: Manifest,
+    tables: Sequence[PriceTable],
+) -> Estimate | None:
+    for table in reversed(tables):
+        if rows := table.of(name):
+            return estimate(app, sizes, manifest.resources, rows, table)
+    return None
+
+
+def _unheld(sizes: Iterable[Sized]) -> Iterable[Limit]:
+    """What asks for more than a replica can get there."""
+    for row in sizes:
+        if row.gets is None:
+            yield Limit((row.kind, row.name), "asks for more than any size there has")
+
+
+def _names(app: Application, backend: Backend, manifest: Manifest) -> Iterable[Limit]:
     """Names that the platform does not take as they stand; only of what is an object there."""
     rule = backend.capabilities().names
     made = {resource.id.partition("/")[2] for resource in manifest.resources}

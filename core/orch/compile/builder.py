@@ -81,7 +81,7 @@ class ResourceBuilder:
         path = split_path(output) if isinstance(output, str) else output
         written = plain(given[0].value) if value is _ABSENT else value
         _assign(self.body, path, written)
-        name = output if isinstance(output, str) else render_path(path)
+        name = output if isinstance(output, str) else _rendered(path)
         carried = Carried(f"{self.id}:{name}", outcome, reason, mend, consequence)
         if value is _ABSENT and isinstance(given[0], Node):
             carried = carried._replace(depth=given[0].depth)
@@ -108,7 +108,7 @@ class ResourceBuilder:
         consequence: Consequence | None = None,
     ) -> None:
         """Say how well something is held that stands in the body already."""
-        output = f"{self.id}:{render_path(path)}"
+        output = f"{self.id}:{_rendered(path)}"
         depth = read.depth if isinstance(read, Node) else -1
         carry(read, Carried(output, outcome, reason, mend, consequence, depth))
 
@@ -336,6 +336,10 @@ def _accounts(
 
     walk(app, view, ())
     return found
+
+
+# The parts of one kind of object have the same paths in every one of them.
+_rendered = lru_cache(maxsize=65536)(render_path)
 
 
 @lru_cache(maxsize=65536)

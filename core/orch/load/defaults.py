@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from orch.errors import UsageFault
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 DEFAULT_FILES = (
@@ -24,6 +25,9 @@ OVERRIDE_FILES = (
     "docker-compose.override.yml",
     "docker-compose.override.yaml",
 )
+
+
+_SUFFIXES = frozenset((".yaml", ".yml", ".json"))
 
 
 def found_files(folder: Path) -> tuple[Path, ...]:
@@ -46,3 +50,22 @@ def default_files(folder: Path) -> tuple[Path, ...]:
             mend="write orch.yaml, or name a file with --file",
         )
     return files
+
+
+def spread(files: Iterable[Path]) -> tuple[Path, ...]:
+    """Each folder as what it holds: its spec, else every YAML and JSON file in it and below.
+
+    Hidden files are left out. A folder that holds none stays as it is.
+    """
+    return tuple(one for file in files for one in ((file,) if not file.is_dir() else _in(file)))
+
+
+def _in(folder: Path) -> tuple[Path, ...]:
+    return found_files(folder) or tuple(_below(folder)) or (folder,)
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        shown = not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if shown and path.suffix in _SUFFIXES and path.is_file():
+            yield path

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from orch.backend.contract import SupportsName
 from orch.errors import InvalidSpec, UsageFault
 from orch.frozen import EMPTY
-from orch.load.defaults import default_files
+from orch.load.defaults import default_files, spread
 from orch.load.detect import ORCH, format_of, is_ours
 from orch.load.document import (
     Invalid,
@@ -100,7 +100,7 @@ def load(source: Source, readers: Mapping[str, Reader]) -> Loaded:
 def variables_of(source: Source) -> Variables:
     """All that fills the variables of a source's files: what was given, then the `.env` there."""
     own = {**source.variables, **source.settings}
-    files = source.files or default_files(Path())
+    files = spread(source.files) or default_files(Path())
     file = folder_of(files[0]) / ".env"
     if not file.is_file():
         return Variables(own, ())
@@ -123,7 +123,7 @@ class _Loading:
 
     def __init__(self, source: Source, readers: Mapping[str, Reader]) -> None:
         self._source, self._readers = source, readers
-        self._files = source.files or default_files(Path())
+        self._files = spread(source.files) or default_files(Path())
         self._base = folder_of(self._files[0])
         self._found: list[Diagnostic] = []
         self._ledger: Ledger | None = None

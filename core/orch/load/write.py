@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from orch.frozen import EMPTY
 from orch.load.interpolate import escape
 from orch.spec.shape import Shape, root
-from orch.types import Fidelity, render_path
+from orch.types import Fidelity, parse_path, render_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -46,13 +46,19 @@ def to_yaml(document: Mapping[str, Any], comments: Mapping[FieldPath, str] = EMP
 def ledger_comments(ledger: Iterable[LedgerEntry]) -> dict[FieldPath, str]:
     """What a reader could not carry over as it was, as comments for `to_yaml`.
 
-    An index counts the source's list, so the comment stands above the whole list.
+    An index counts the source's list, so the comment stands above the whole list. Where the
+    source has other words than the spec, the comment names its place there, and stands at what
+    came of it.
     """
     found: dict[FieldPath, str] = {}
     for entry in ledger:
         if entry.outcome is not Fidelity.NATIVE and not entry.default:
             mend = f" ({entry.mend})" if entry.mend else ""
-            found[entry.path] = f"{entry.outcome}: {entry.reason}{mend}"
+            text = f"{entry.outcome}: {entry.reason}{mend}"
+            path = entry.path
+            if entry.outputs and str(path[0]) not in root().fields:
+                path, text = parse_path(entry.outputs[0]), f"{render_path(path)}: {text}"
+            found[path] = f"{found[path]}\n{text}" if path in found else text
     return found
 
 

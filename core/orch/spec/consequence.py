@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from orch.types import Consequence
@@ -63,6 +64,7 @@ _EXACT: dict[tuple[str, ...], Consequence] = {
 }
 
 
+@lru_cache(maxsize=1 << 16)
 def consequence_of(path: FieldPath) -> Consequence:
     """The class of the nearest key, from the leaf upwards, that has one."""
     keys = [key for key in path if isinstance(key, str)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orch.backend.capabilities import Capabilities, NameRule
-from orch.cli.render.compare import comparison_report, comparison_shape, fields_text
+from orch.cli.render.compare import comparison_report, fields_text
+from orch.cli.render.compare_shape import comparison_shape
 from orch.cli.render.plain import to_text
 from orch.compare.compare import compare
 from orch.compile.builder import ManifestBuilder
@@ -63,7 +65,8 @@ class Platform:
 
 
 def compared(*platforms: Any, level: Level = Level.DEFAULT, **more: Any) -> Comparison:
-    return compare(app_from_document({**DOCUMENT, **more}), platforms, level)
+    backends = {platform.name: platform for platform in platforms}
+    return compare(app_from_document({**DOCUMENT, **more}), backends, level)
 
 
 def loaded(ledger: Ledger | None = None) -> Loaded:
@@ -149,13 +152,35 @@ def test_names_that_a_platform_changes_are_limits() -> None:
 
 def test_report_tells_counts_differences_and_reasons() -> None:
     told = to_text(comparison_report(compared(FULL, POOR), loaded()))
-    assert "deploy            yes         refused for 1 field" in told
-    assert "held as it says   100 %       60 %" in told
-    assert "touches security  –           1 lost" in told
+    assert re.search(r"^full +yes +100 % +– +– +– +– +2 +–$", told, re.MULTILINE)
+    assert re.search(r"^poor +refused for 1 field +60 % +– +1 +1 ", told, re.MULTILINE)
+    assert re.search(r"^poor +– +1 lost +– +– +1 degraded$", told, re.MULTILINE)
     assert "services.web_one.read_only    native  lost" in told
+    assert re.search(r"^full, poor +2 service$", told, re.MULTILINE)
     assert "poor: 1 lost, security" in told
     assert "read_only on poor" in told
     assert "full:" not in told
+
+
+def test_those_that_are_alike_are_told_once() -> None:
+    twin = Platform("twin", POOR.outcomes)
+    made = compared(FULL, POOR, twin)
+    assert [[s.backend for s in group] for group in made.alike()] == [["full"], ["poor"], ["twin"]]
+    same = [Platform(name, {"labels": Fidelity.NATIVE}) for name in ("one", "two")]
+    told = to_text(comparison_report(compared(POOR, *same), loaded()))
+    assert "one +1: one, two" in told
+    assert [len(group) for group in compared(POOR, *same).alike()] == [1, 2]
+
+
+def test_manifests_are_shown_when_they_are_asked_for() -> None:
+    made = compared(FULL, POOR)
+    assert "read_only: true" not in to_text(comparison_report(made, loaded()))
+    told = to_text(comparison_report(made, loaded(), manifests=True))
+    assert "web_one on full, poor" in told
+    assert "read_only: true" in told
+    assert "resources" not in comparison_shape(made, loaded())["backends"][0]
+    shape = comparison_shape(made, loaded(), manifests=True)
+    assert shape["backends"][0]["resources"][0]["id"] == "service/web_one"
 
 
 def test_losses_of_reading_are_told_once() -> None:
@@ -169,7 +194,8 @@ def test_losses_of_reading_are_told_once() -> None:
 def test_what_was_lost_in_reading_is_refused_everywhere() -> None:
     entry = LedgerEntry(("x",), Fidelity.LOST, Consequence.DATA, reason="no such thing")
     app = app_from_document(DOCUMENT)
-    made = compare(app, [FULL, POOR], Level.DEFAULT, Ledger((entry,)))
+    backends: dict[str, Any] = {"full": FULL, "poor": POOR}
+    made = compare(app, backends, Level.DEFAULT, Ledger((entry,)))
     assert [standing.backend for standing in made.refusing] == ["full", "poor"]
 
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from orch.load.account import Writer
 from orch.types import Fidelity, LedgerEntry, render_path
 from orch_compose import ComposeReader
-from orch_compose.writer import Writer
 from tests.unit.compose.samples import Case, cases, shared_cases
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from orch.load.goscalars import resolve
 from orch_compose import scalars, short
 
 
@@ -39,7 +40,7 @@ from orch_compose import scalars, short
     ],
 )
 def test_resolve(text: str, value: Any) -> None:
-    found = scalars.resolve(text)
+    found = resolve(text)
     assert (found, type(found)) == (value, type(value))
 
 

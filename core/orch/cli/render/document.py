@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orch.errors import UsageFault
-from orch.load.files import read_text
+from orch.load.files import read_text, shown
 from orch.load.write import ledger_comments, to_yaml
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _TRAILING = re.compile(r"\s#\s?(.*)$")
 
 def spec_text(reading: Reading, files: Sequence[Path], format_: str) -> str:
     """The document as YAML, with the source's comments and a note at each field that suffered."""
-    names = " and ".join(path.name for path in files)
+    names = " and ".join(path.name if path.name != "-" else shown(path) for path in files)
     comments: dict[FieldPath, str] = {(): f"Read from {names} ({format_})."}
     for source in (source_comments(reading.places), ledger_comments(reading.ledger)):
         for path, text in source.items():

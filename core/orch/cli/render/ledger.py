@@ -38,6 +38,14 @@ def rows_of(
     rows = list(ledger) if every else list(ledger.notable)
     if positions:
         return [placed(row, locate) for row in rows]
+    return lossy_placed(rows, locate)
+
+
+def lossy_placed(
+    rows: Iterable[LedgerEntry], locate: Callable[[FieldPath], Place]
+) -> list[LedgerEntry]:
+    """The rows, with the places of those that are lossy as long as they are not too many."""
+    rows = list(rows)
     lossy = [row for row in rows if row.outcome.rank >= Fidelity.DEGRADED.rank]
     chosen = set() if len(lossy) > MANY else {id(row) for row in lossy}
     return [placed(row, locate) if id(row) in chosen else row for row in rows]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Plan,
         Release,
         Replica,
+        Resource,
         ServiceStatus,
         Status,
     )
@@ -59,22 +60,24 @@ def dependency(edge: Dependency) -> shapes.DependencyShape:
     return {"id": edge.id, "condition": edge.condition.value, "required": edge.required}
 
 
+def resource(made: Resource) -> shapes.ResourceShape:
+    """One object of a manifest."""
+    return {
+        "id": made.id,
+        "kind": made.kind,
+        "name": made.name,
+        "body": dict(made.body),
+        "depends_on": [dependency(edge) for edge in made.depends_on],
+    }
+
+
 def manifest(made: Manifest, ledger: Iterable[LedgerEntry]) -> shapes.CompileShape:
     """A manifest with the given rows of its ledger."""
     return {
         "version": 1,
         "backend": made.backend,
         "app": made.app,
-        "resources": [
-            {
-                "id": resource.id,
-                "kind": resource.kind,
-                "name": resource.name,
-                "body": dict(resource.body),
-                "depends_on": [dependency(edge) for edge in resource.depends_on],
-            }
-            for resource in made.resources
-        ],
+        "resources": [resource(row) for row in made.resources],
         "ledger": [ledger_row(entry) for entry in ledger],
         "notes": list(made.notes),
     }

@@ -102,11 +102,71 @@ class FieldComparison(TypedDict):
 
 
 @_closed
+class SizeShape(TypedDict):
+    """Processors, and memory in bytes."""
+
+    cpu: float
+    memory: int
+
+
+@_closed
+class SizedRow(TypedDict):
+    """What a replica of a service or job reserves, and what it gets; null when no size holds it."""
+
+    path: str
+    least_replicas: int
+    most_replicas: int
+    each_node: bool
+    reserved: SizeShape
+    gets: SizeShape | None
+
+
+@_closed
+class ChargeRow(TypedDict):
+    """One line of an estimate, with the row of the table of prices that it rests on."""
+
+    item: Literal["cluster", "cpu", "memory", "node", "volume", "object"]
+    told: str
+    amount: float
+    price: float
+    per: Literal["hour", "month"]
+    month: float
+    region: str
+    seen: str
+    source: str
+
+
+@_closed
+class CostShape(TypedDict):
+    """What a month costs, with the fewest and with the most replicas of autoscaling.
+
+    `missing` tells what could not be priced, `left_out` what no estimate holds.
+    """
+
+    currency: str
+    month: float
+    month_at_most: float
+    charges: list[ChargeRow]
+    missing: list[str]
+    left_out: list[str]
+
+
+@_closed
+class AdviceShape(TypedDict):
+    """The backends to take, best first and none when all refuse; `against` says why no other."""
+
+    backends: list[str]
+    reasons: list[str]
+    against: dict[str, str]
+
+
+@_closed
 class BackendComparison(TypedDict):
     """How one backend stands to a spec.
 
     `held` is the share of fields that are native or emulated, 0 to 1; `classes` has the counts
-    of `outcomes` by what a loss would touch; `faults` say why it does not compile at all.
+    of `outcomes` by what a loss would touch; `cost` is null without prices; `faults` say why it
+    does not compile at all; `resources` are there with `--manifests`.
     """
 
     backend: str
@@ -115,11 +175,14 @@ class BackendComparison(TypedDict):
     outcomes: dict[str, int]
     classes: dict[str, dict[str, int]]
     objects: dict[str, int]
+    sizes: list[SizedRow]
+    cost: CostShape | None
     refused: list[str]
     limits: list[LimitRow]
     notes: list[str]
     faults: list[DiagnosticShape]
     ledger: list[LedgerRow]
+    resources: NotRequired[list[ResourceShape]]
 
 
 @_closed
@@ -129,6 +192,7 @@ class CompareShape(TypedDict):
     version: Literal[1]
     app: str
     level: Literal["strict", "default", "loose"]
+    recommendation: AdviceShape
     backends: list[BackendComparison]
     differing: list[FieldComparison]
     reading: list[LedgerRow]
@@ -436,10 +500,35 @@ class ExplainShape(TypedDict):
     fields: list[FieldShape]
 
 
+@_closed
+class LiveShape(TypedDict):
+    """A running deployment; `revision` is 0 for what something else deployed."""
+
+    backend: str
+    namespace: str
+    revision: int
+    when: float
+    who: str
+    drifted: list[str]
+    status: StatusShape
+
+
+@_closed
+class LiveCompareShape(TypedDict):
+    """Result of `compare --live`; `changes` would make the left spec the right one's."""
+
+    version: Literal[1]
+    differs: bool
+    left: LiveShape
+    right: LiveShape
+    changes: list[ChangeShape]
+
+
 SHAPES: dict[str, type[Any]] = {
     "validate": ValidateShape,
     "compile": CompileShape,
     "compare": CompareShape,
+    "compare-live": LiveCompareShape,
     "import": ImportShape,
     "explain": ExplainShape,
     "plan": PlanShape,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -9,18 +11,18 @@ from click.core import ParameterSource
 
 from orch.cli.choices import SpecChoice
 from orch.cli.command import option, verb
-from orch.cli.options import FILE, OUTPUT, Pair, output_options, target_options
+from orch.cli.options import FILE, FILES, OUTPUT, Pair, output_options, target_options
 from orch.cli.render import machine
 from orch.cli.render.ledger import add_ledger, tally
 from orch.cli.render.report import Report, Span
 from orch.errors import InvalidSpec, UsageFault
+from orch.load.defaults import spread
 from orch.load.detect import HEAD
-from orch.load.files import read_text
+from orch.load.files import folder_of, read_text
+from orch.load.move import moved
 from orch.types import Severity
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from orch.backend.contract import Reader, Reading
     from orch.cli.choices import TargetChoice
     from orch.cli.render.shapes import ImportShape
@@ -32,9 +34,12 @@ if TYPE_CHECKING:
     "orch import compose.yaml > orch.yaml",
     "orch import compose.yaml compose.prod.yaml -o orch.yaml",
     "orch import compose.yaml --output json",
+    "helm template CHART | orch import - -o orch.yaml",
+    "orch import -f manifests/ -o orch.yaml",
     "orch import shop --backend swarm -o orch.yaml",
 )
-@click.argument("files", nargs=-1, required=True, type=FILE, metavar="FILE... | NAME")
+@click.argument("named", nargs=-1, type=FILES, metavar="FILE... | NAME")
+@option("-f", "--file", multiple=True, type=FILES, help="The same: a file, a folder, or - .")
 @option("--format", "format_", metavar="NAME", help="Format of the files, when it can't be told.")
 @option("--profile", multiple=True, metavar="NAME", help="Also take services of this profile.")
 @option("--set", "setting", multiple=True, type=Pair(), help="Fill a variable of the files.")
@@ -54,7 +59,8 @@ def command(
     context: click.Context,
     *,
     target: TargetChoice,
-    files: tuple[Path, ...],
+    named: tuple[Path, ...],
+    file: tuple[Path, ...],
     format_: str | None,
     profile: tuple[str, ...],
     setting: tuple[tuple[str, str], ...],
@@ -72,12 +78,19 @@ def command(
     from orch.cli.render.document import spec_text
 
     settings: Settings = context.obj
+    files = (*named, *file)
+    if not files:
+        raise UsageFault("nothing is named", mend="name a file, a folder, - for a pipe, or an app")
     if _is_live(context):
         reading, format_ = _live(target, files)
     else:
-        reader = _reader(files, format_)
-        choice = SpecChoice(files, format_, None, profile, setting, env_file)
-        reading, format_ = reader.read(files, _variables(choice), profile), reader.name
+        read = spread(files)
+        reader = _reader(read, format_)
+        choice = SpecChoice(read, format_, None, profile, setting, env_file)
+        reading, format_ = reader.read(read, _variables(choice), profile), reader.name
+        folder = file_out.parent if file_out is not None else Path()
+        document = moved(reading.document, folder_of(read[0]), folder)
+        reading = replace(reading, document=document)
     rows = list(reading.ledger) if every else list(reading.ledger.notable)
     if form == "json":
         settings.out.json(_shape(files, format_, reading, rows))
@@ -98,8 +111,6 @@ def _is_live(context: click.Context) -> bool:
 
 
 def _live(choice: TargetChoice, names: tuple[Path, ...]) -> tuple[Reading, str]:
-    from pathlib import Path
-
     from orch.backend.contract import SupportsLiveRead
     from orch.cli.connect import opened
     from orch.cli.targets import choose

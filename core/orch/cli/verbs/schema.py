@@ -16,6 +16,7 @@ OUTPUTS = (
     "validate",
     "compile",
     "compare",
+    "compare-live",
     "import",
     "explain",
     "plan",

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 def command(settings: Settings, *, spec: SpecChoice, form: str) -> None:
     """Check a spec and tell all its faults, each with its place and how to mend it."""
     out = settings.out
-    files = [str(path) for path in files_of(spec)]
+    files = [str(path) for path in spec.files or files_of(spec)]
     try:
         loaded = read_spec(spec)
     except InvalidSpec as fault:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from orch.load.item import Item, Way
 from orch.spec.consequence import consequence_of
 from orch.types import (
     Consequence,
@@ -16,21 +17,33 @@ from orch.types import (
     Place,
     render_path,
 )
-from orch_compose.item import Item, Way
-from orch_compose.losses import Loss, loss_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from orch.types import Key
 
 _ABSENT: Any = object()
 
 
+class Loss(NamedTuple):
+    """Why a key is lost; without a consequence that of its kind of key counts."""
+
+    reason: str
+    consequence: Consequence | None = None
+    mend: str = ""
+
+
+if TYPE_CHECKING:
+    LossOf = Callable[[FieldPath], Loss]
+    """The loss of a leaf that nobody put anywhere, by its path in the source."""
+
+
 class Writer:
     """Puts items into an `orch/v1` document and notes where each came from."""
 
-    def __init__(self) -> None:
+    def __init__(self, loss_of: LossOf) -> None:
+        self._loss_of = loss_of
         self.document: dict[str, Any] = {"apiVersion": "orch/v1"}
         self.places: dict[FieldPath, Place] = {}
 
@@ -94,7 +107,7 @@ class Writer:
 
     def lose_as(self, item: Item | None, *keys: str) -> None:
         """Lose what a short form says, for the reason that its long form's key has."""
-        loss = loss_of(keys)
+        loss = self._loss_of(keys)
         self.lose(item, loss.reason, loss.mend, loss.consequence)
 
     def note(
@@ -161,28 +174,30 @@ def _step(target: Any, key: Key, empty: Any) -> Any:
     return target[key]
 
 
-def settle(model: Item) -> None:
+def settle(model: Item, loss_of: LossOf) -> None:
     """Mark what nobody put anywhere: in the merged model first, leaf by leaf."""
     for leaf in model.leaves():
         if not leaf.ways and leaf.origin is not leaf:
-            leaf.origin.ways.append(_lost(leaf.origin))
+            leaf.origin.ways.append(_lost(leaf.origin, loss_of))
 
 
-def _lost(leaf: Item) -> Way:
+def _lost(leaf: Item, loss_of: LossOf) -> Way:
     if leaf.value is None or leaf.value in ({}, []):
         return Way(Fidelity.LOST, "", "nothing is said there", "remove it", Consequence.COSMETIC)
-    loss: Loss = loss_of(leaf.path)
+    loss = loss_of(leaf.path)
     return Way(Fidelity.LOST, "", loss.reason, loss.mend, loss.consequence)
 
 
-def make_ledger(leaves: Sequence[Item], further: Sequence[LedgerEntry] = ()) -> Ledger:
+def make_ledger(
+    leaves: Sequence[Item], loss_of: LossOf, further: Sequence[LedgerEntry] = ()
+) -> Ledger:
     """One row for every leaf that was read; `further` are rows of their own."""
-    notable = tuple(_row(leaf) for leaf in leaves if not _is_native(leaf))
-    return Ledger((*notable, *further), partial(_native, leaves))
+    notable = tuple(_row(leaf, loss_of) for leaf in leaves if not _is_native(leaf))
+    return Ledger((*notable, *further), partial(_native, leaves, loss_of))
 
 
-def _native(leaves: Sequence[Item]) -> Iterator[LedgerEntry]:
-    return (_row(leaf) for leaf in leaves if _is_native(leaf))
+def _native(leaves: Sequence[Item], loss_of: LossOf) -> Iterator[LedgerEntry]:
+    return (_row(leaf, loss_of) for leaf in leaves if _is_native(leaf))
 
 
 def _is_native(leaf: Item) -> bool:
@@ -191,22 +206,18 @@ def _is_native(leaf: Item) -> bool:
     return all(way.outcome is Fidelity.NATIVE for way in leaf.ways)
 
 
-def _row(leaf: Item) -> LedgerEntry:
-    ways = leaf.ways or [_untold(leaf)]
+def _row(leaf: Item, loss_of: LossOf) -> LedgerEntry:
+    ways = leaf.ways or [_untold(leaf, loss_of)]
     worst = max(ways, key=lambda way: way.outcome.rank)
     outputs = tuple(dict.fromkeys(way.output for way in ways if way.output))
-    consequence = worst.consequence or _consequence(leaf)
+    consequence = worst.consequence or loss_of(leaf.path).consequence or consequence_of(leaf.path)
     return LedgerEntry(
         leaf.path, worst.outcome, consequence, outputs, worst.reason, worst.mend, leaf.place
     )
 
 
-def _untold(leaf: Item) -> Way:
+def _untold(leaf: Item, loss_of: LossOf) -> Way:
     if leaf.replaced_by is None:
-        return _lost(leaf)
+        return _lost(leaf, loss_of)
     reason = f"overridden at {leaf.replaced_by}"
     return Way(Fidelity.NATIVE, render_path(leaf.path), reason)
-
-
-def _consequence(leaf: Item) -> Consequence:
-    return loss_of(leaf.path).consequence or consequence_of(leaf.path)

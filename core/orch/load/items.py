@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from orch.load.goscalars import resolve
+from orch.load.item import Item
 from orch.types import Diagnostic, Place
-from orch_compose.item import Item
-from orch_compose.scalars import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,10 +17,9 @@ if TYPE_CHECKING:
     from orch.types import FieldPath
 
 MAX_DEPTH = 100
-"""How deep mappings and lists may nest; no Compose file comes near it."""
+"""How deep mappings and lists may nest; no file that people write comes near it."""
 MAX_VALUES = 500_000
 """How many values a file may hold once its aliases are written out."""
-RESET, OVERRIDE = "!reset", "!override"
 _YAML = "tag:yaml.org,2002:"
 _TEXT_TAGS = frozenset((f"{_YAML}str", "!", f"{_YAML}binary"))
 _HINTS = (
@@ -52,8 +51,13 @@ class _Node:
     complete: bool = True
 
 
-def parse(text: str, file: str, faults: list[Diagnostic]) -> list[Item]:
-    """The documents of a file. Duplicate keys go to `faults`. Raises Malformed."""
+def parse(
+    text: str, file: str, faults: list[Diagnostic], tags: frozenset[str] = frozenset()
+) -> list[Item]:
+    """The documents of a file. Duplicate keys go to `faults`. Raises Malformed.
+
+    Items keep those of their tags that the format gives a meaning to, which are named here.
+    """
     try:
         nodes = list(_Composer(text, file).documents())
     except yaml.MarkedYAMLError as fault:
@@ -61,7 +65,7 @@ def parse(text: str, file: str, faults: list[Diagnostic]) -> list[Item]:
     except (yaml.YAMLError, ValueError) as fault:
         mend = "save it as UTF-8 text"
         raise Malformed(Diagnostic(str(fault).split("\n")[0], (), Place(file), mend)) from None
-    builder = _Builder(faults)
+    builder = _Builder(faults, tags)
     return [builder.item(node, (), node.place) for node in nodes]
 
 
@@ -139,13 +143,13 @@ class _Composer:
 class _Builder:
     """Nodes to items; aliases are written out, up to a bound."""
 
-    def __init__(self, faults: list[Diagnostic]) -> None:
-        self._faults = faults
+    def __init__(self, faults: list[Diagnostic], tags: frozenset[str]) -> None:
+        self._faults, self._tags = faults, tags
         self._count = 0
 
     def item(self, node: _Node, path: FieldPath, key_place: Place) -> Item:
         self._bound(node.place, path)
-        tag = node.tag if node.tag in (RESET, OVERRIDE) else ""
+        tag = node.tag if node.tag in self._tags else ""
         return Item(self._value(node, path), path, node.place, key_place, tag)
 
     def _value(self, node: _Node, path: FieldPath) -> Any:
@@ -154,7 +158,7 @@ class _Builder:
                 self.item(member, (*path, index), member.place)
                 for index, member in enumerate(node.value)
             ]
-        return self._mapping(node, path) if node.kind == "mapping" else _scalar(node)
+        return self._mapping(node, path) if node.kind == "mapping" else self._scalar(node)
 
     def _mapping(self, node: _Node, path: FieldPath) -> dict[str, Item]:
         built: dict[str, Item] = {}
@@ -199,12 +203,10 @@ class _Builder:
             fault = f"its aliases write out to more than {MAX_VALUES} values"
             raise Malformed(Diagnostic(fault, path, place, "use fewer aliases of aliases"))
 
+    def _scalar(self, node: _Node) -> Any:
+        typed = node.tag.startswith(_YAML) and node.tag not in _TEXT_TAGS
+        plain = node.plain or node.tag in self._tags or typed
+        return resolve(node.value) if plain else node.value
+
     def _fault(self, fault: str, path: FieldPath, place: Place, mend: str) -> None:
         self._faults.append(Diagnostic(fault, path, place, mend))
-
-
-def _scalar(node: _Node) -> Any:
-    if node.plain or node.tag in (RESET, OVERRIDE):
-        return resolve(node.value)
-    typed = node.tag.startswith(_YAML) and node.tag not in _TEXT_TAGS
-    return resolve(node.value) if typed else node.value

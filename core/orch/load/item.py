@@ -1,4 +1,4 @@
-"""A value of a Compose file that knows where it stands and what became of it."""
+"""A value of a file of another format that knows where it stands and what became of it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Way(NamedTuple):
 
 
 class Item:
-    """A scalar, a list or a mapping of a Compose file.
+    """A scalar, a list or a mapping of a file, while a reader works on it.
 
     Long forms are made from short ones: what is derived names the item that was written as its
     `origin`, so that every leaf of the file can be told what became of it. `place` is that of the
