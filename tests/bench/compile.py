@@ -14,6 +14,7 @@ from spec import spec
 
 ALL = """
 import gc; gc.disable()
+import os
 import sys
 from pathlib import Path
 from orch.backend.discovery import installed, missing_modules
@@ -24,6 +25,7 @@ app = load(Source(files=(Path(sys.argv[1]),)), plugins.readers).app
 for name, factory in plugins.backends.items():
     if not missing_modules(factory):
         compile_app(plugins.backend(name), app)
+os._exit(0)  # as `orch` leaves: see orch.cli.program
 """
 
 with tempfile.TemporaryDirectory() as scratch:
