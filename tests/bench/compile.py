@@ -15,6 +15,7 @@ from spec import spec
 
 ALL = """
 import gc; gc.disable()
+import os
 import sys
 from pathlib import Path
 from orch.backend.discovery import installed, missing_modules
@@ -25,6 +26,7 @@ app = load(Source(files=(Path(sys.argv[1]),)), plugins.readers).app
 for name, factory in plugins.backends.items():
     if not missing_modules(factory):
         compile_app(plugins.backend(name), app)
+os._exit(0)  # as `orch` leaves: see orch.cli.program
 """
 
 REFUSED_TOO = (0, 4)  # a replica that starts first and has a host port is refused by Swarm

@@ -15,6 +15,7 @@ from spec import spec
 
 PROGRAM = """
 import gc; gc.disable()
+import os
 import sys
 from pathlib import Path
 from orch.backend.discovery import installed
@@ -37,6 +38,7 @@ predicted = predict(manifest, snapshot, backend.capabilities(), None)
 plan = make_plan(instance, "native", app, manifest, snapshot, predicted, None, {})
 assert not plan.pending, plan.pending[0]
 assert len(plan.actions) >= 10_000
+os._exit(0)  # as `orch` leaves: see orch.cli.program
 """
 
 with tempfile.TemporaryDirectory() as scratch:

@@ -1,9 +1,34 @@
-"""The command line: `main` is the entry; every verb is a file that is read when it is called."""
+"""The command line: `program` is the entry; a verb is a file that is read when it is called."""
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
+
+
+def program() -> int:
+    """`orch` as a process of its own: run it, and leave without taking the heap apart.
+
+    An interpreter frees every object one by one at its end, which is a tenth of the time of a
+    large compile. Threads and whatever is registered with `atexit` are waited for all the same.
+    """
+    ended: list[int] = []
+    atexit.register(_leave, ended)  # the first one registered is the last one called
+    code = main()
+    ended.append(code)
+    return code
+
+
+def _leave(ended: list[int]) -> None:
+    if not ended:
+        return  # a fault of our own is on its way, and the interpreter tells it
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+    except (OSError, ValueError):
+        return  # the interpreter tells a stream that can't be written
+    os._exit(ended[0])
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -15,26 +40,34 @@ def main(arguments: list[str] | None = None) -> int:
 
         sys.stdout.write(f"orch {__version__}\n")
         return 0
-    try:  # what the first imports take is long enough to be told to end meanwhile
-        import gc
-        import signal
-        from contextlib import suppress
+    import gc
 
-        with suppress(ValueError):  # in another thread than the main one the caller's way stands
-            signal.signal(signal.SIGTERM, signal.default_int_handler)
-        # A short-lived process makes millions of values and drops none: collecting them only
-        # costs. Whatever goes on to talk to a target turns the collector on again, see connect.
-        gc.disable()
-        from orch.cli.root import run
+    _interrupts_end_at_once()
+    # A short-lived process makes millions of values and drops none: collecting them only costs.
+    # Whatever goes on to talk to a target turns the collector on again, see connect.
+    gc.disable()
 
-        return run(given)
-    except BaseException as fault:
-        from orch.cli.faults import interrupt_of
+    from orch.cli.root import run
 
-        if interrupt_of(fault) is None:
-            raise
-        sys.stderr.write("orch: interrupted; nothing was done\n")
-        return 130
+    return run(given)
+
+
+def _interrupts_end_at_once() -> None:
+    """Until a target is spoken to nothing has to be undone, see connect.
+
+    An interrupt that is raised instead can fall into a callback of an import and be lost there.
+    """
+    import signal
+    from contextlib import suppress
+
+    def end(_number: int, _frame: object) -> None:
+        os.write(2, b"orch: interrupted\n")
+        os._exit(130)
+
+    with suppress(ValueError):  # in another thread than the main one the caller's way stands
+        signal.signal(signal.SIGTERM, end)
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as for a job in the background
+            signal.signal(signal.SIGINT, end)
 
 
 def _mend_streams() -> None:

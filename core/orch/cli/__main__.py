@@ -2,6 +2,6 @@
 
 import sys
 
-from orch.cli import main
+from orch.cli import program
 
-sys.exit(main())
+sys.exit(program())

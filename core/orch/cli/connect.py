@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 import getpass
 import os
+import signal
 import socket
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,7 +53,7 @@ def opened(target: Target) -> Iterator[Backend]:
     """A backend, closed at the end whatever happens."""
     from orch.backend.discovery import installed
 
-    collect_again()
+    work_begins()
     backend = installed().backend(target.backend, target.options)
     try:
         yield backend
@@ -60,8 +61,15 @@ def opened(target: Target) -> Iterator[Backend]:
         backend.close()
 
 
-def collect_again() -> None:
-    """Turn the collector on: what was loaded so far stays and is never looked at again."""
+def work_begins() -> None:
+    """From here on an interrupt is raised, for there may be work to end, and values are collected.
+
+    What was loaded so far stays for the life of the process and is never looked at again.
+    """
+    with suppress(ValueError):  # only the main thread has a say in signals
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, signal.default_int_handler)
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER, 20, 50)
     gc.enable()
