@@ -47,12 +47,20 @@ class Controllers(threading.Thread):
                 continue
             if "deletionTimestamp" in row["metadata"]:
                 self._finish(key, row)
+            elif key[1] == "namespaces":
+                self._account(key[3])
             elif key[1] in ("deployments", "daemonsets", "statefulsets"):
                 self._workload(key, row)
             elif key[1] == "jobs":
                 self._job(key, row)
             elif key[1] == "pods":
                 self._pod(key, row)
+
+    def _account(self, space: str) -> None:
+        key = ("", "serviceaccounts", space, "default")
+        if key not in self.platform.objects:
+            body = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}}
+            self.platform.create(key, body, "kube-controller-manager")
 
     # -- deletion ------------------------------------------------------------------------------
 

@@ -144,6 +144,7 @@ class Handler(BaseHTTPRequestHandler):
     """One connection."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # a head and its body are two writes, 40 ms apart otherwise
     server_api: Api
     query: dict[str, str]
 
