@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from orch.compile.losses import tell
 from orch.types import Consequence, Fidelity
 from orch_kubernetes import names
-from orch_kubernetes.objects import rate_empty
 from orch_kubernetes.overrides import put_overrides
 from orch_kubernetes.placement import PlacementCompiler
 from orch_kubernetes.pod import Pod, PodCompiler
@@ -61,7 +60,7 @@ class JobCompiler:
             PlacementCompiler(self._scope, self._pod, self._name).compile(view.placement)
         use_priority(self._scope, self._pod, view.priority)
         put_overrides(self._scope, self._resource, view, self._kind)
-        rate_empty(self._resource, view)
+        self._resource.hold_empty(view, ("kind",))
 
     def _runs(self) -> None:
         view = self._view

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from orch.compile.view import HERE, ListView, MapView, Node, View
 from orch.types import Fidelity
 from orch_kubernetes import names
 
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from orch.compile.builder import ManifestBuilder, ResourceBuilder
-    from orch.compile.view import Read
+    from orch.compile.view import MapView, Read, View
     from orch.spec.application import Application
     from orch.types import FieldPath
     from orch_kubernetes.facts import ClusterFacts
@@ -46,15 +45,12 @@ class Scope:
         """An object with its type, its name and the application's labels."""
         known_as = ONLY_LOOKED_FOR if external else kind
         resource = self.make.resource(known_as, id_, name, rollout=rollout, stateful=stateful)
-        resource.set("apiVersion", api)
-        resource.set("kind", kind)
-        resource.set("metadata.name", name)
+        metadata: dict[str, Any] = {"name": name}
+        resource.body.update(apiVersion=api, kind=kind, metadata=metadata)
         if external:
             return resource
-        app = self.app.name
-        labels = {names.PART_OF: app, names.MANAGED_BY: "orch", names.APP: app}
-        for key, text in labels.items():
-            resource.set(("metadata", "labels", key), names.label_value(text))
+        app = names.label_value(self.app.name)
+        metadata["labels"] = {names.PART_OF: app, names.MANAGED_BY: "orch", names.APP: app}
         put_labels(resource, ("metadata",), self.make.app.labels)
         return resource
 
@@ -109,20 +105,3 @@ def given(view: View, fields: Iterable[str]) -> Iterator[tuple[str, Any]]:
         read = view.field(field)
         if read is not None and (read.value or field in view.value.model_fields_set):
             yield field, read
-
-
-def rate_empty(resource: ResourceBuilder, node: Any) -> None:
-    """Account for parts that were written empty, such as `deploy: {}`: their defaults hold."""
-    if not isinstance(node, Node) or node.whole:
-        return
-    parts: list[Any] = []
-    if isinstance(node, View):
-        parts = [node.field(name) for name in node.value.model_fields_set]
-        if not parts and HERE not in node.carried:
-            resource.rate(("kind",), node.here, Fidelity.NATIVE, "")
-    elif isinstance(node, MapView):
-        parts = [part for _, part in node.items()]
-    elif isinstance(node, ListView):
-        parts = list(node)
-    for part in parts:
-        rate_empty(resource, part)

@@ -9,7 +9,7 @@ from orch.compile.losses import tell
 from orch.spec.deploy import UpdateConfig
 from orch.types import Consequence, Fidelity
 from orch_kubernetes import names
-from orch_kubernetes.objects import count, put_labels, rate_empty
+from orch_kubernetes.objects import count, put_labels
 from orch_kubernetes.overrides import put_overrides
 from orch_kubernetes.placement import PlacementCompiler
 from orch_kubernetes.pod import Pod, PodCompiler
@@ -96,7 +96,7 @@ class WorkloadCompiler:
         use_priority(self._scope, self._pod, deploy.priority)
         put_labels(self._resource, ("metadata",), deploy.labels)
         put_overrides(self._scope, self._resource, self._view, self._kind)
-        rate_empty(self._resource, self._view)
+        self._resource.hold_empty(self._view, ("kind",))
 
     def _replicas(self, deploy: View) -> None:
         kind = DAEMON if deploy.value.mode == "global" else DEPLOYMENT

@@ -23,7 +23,7 @@ from orch.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from orch.backend.capabilities import Capabilities
     from orch.spec.application import Application
@@ -78,13 +78,16 @@ class ResourceBuilder:
         given = [read for read in reads if read is not None]
         if not given:
             return
-        path = split_path(output) if isinstance(output, str) else output
-        written = plain(given[0].value) if value is _ABSENT else value
-        _assign(self.body, path, written)
-        name = output if isinstance(output, str) else _rendered(path)
-        carried = Carried(f"{self.id}:{name}", outcome, reason, mend, consequence)
-        if value is _ABSENT and isinstance(given[0], Node):
-            carried = carried._replace(depth=given[0].depth)
+        first, depth = given[0], -1
+        if value is _ABSENT:
+            value = plain(first.value)
+            depth = first.depth if isinstance(first, Node) else -1
+        if isinstance(output, str):
+            path, name = split_path(output), output
+        else:
+            path, name = output, _rendered(output)
+        _assign(self.body, path, value)
+        carried = Carried(f"{self.id}:{name}", outcome, reason, mend, consequence, depth)
         for read in given:
             carry(read, carried)
 
@@ -111,6 +114,10 @@ class ResourceBuilder:
         output = f"{self.id}:{_rendered(path)}"
         depth = read.depth if isinstance(read, Node) else -1
         carry(read, Carried(output, outcome, reason, mend, consequence, depth))
+
+    def hold_empty(self, node: Node, path: FieldPath) -> None:
+        """Say where parts below a node stand that were written empty, such as `deploy: {}`."""
+        node.empty = Carried(f"{self.id}:{_rendered(path)}", Fidelity.NATIVE)
 
     def leave_out(self, path: FieldPath) -> None:
         """Take something out of the body again; one that is not there is no fault."""
@@ -317,9 +324,12 @@ def _accounts(
         if _is_native(ways) is native:
             found.append((tuple(path) if key is None else (*path, key), ways))
 
-    def walk(value: Any, node: Node | None, above: Sequence[Carried]) -> None:
-        if node is not None and node.whole:
-            above = node.whole
+    def walk(
+        value: Any, node: Node | None, above: Sequence[Carried], empty: Sequence[Carried]
+    ) -> None:
+        if node is not None:
+            above = node.whole or above
+            empty = (node.empty,) if node.empty is not None else empty
         settled = above and _is_native(above) is not native
         if settled and (node is None or node.untouched):
             return
@@ -332,12 +342,12 @@ def _accounts(
                 leaf(spelling, (node is not None and node.carried.get(key)) or above)
             else:
                 path.append(spelling)
-                walk(item, node.seen(key) if node is not None else None, above)
+                walk(item, node.seen(key) if node is not None else None, above, empty)
                 path.pop()
         if not below and path and isinstance(value, BaseModel):
-            leaf(None, (node is not None and node.carried.get(HERE)) or above)
+            leaf(None, (node is not None and node.carried.get(HERE)) or above or empty)
 
-    walk(app, view, ())
+    walk(app, view, (), ())
     return found
 
 
@@ -357,16 +367,26 @@ def split_path(text: str) -> tuple[Key, ...]:
     return tuple(keys)
 
 
+@lru_cache(maxsize=65536)
+def _steps(path: FieldPath) -> tuple[tuple[Key, Callable[[], Any]], ...]:
+    """Every key but the last, and what it leads to where that is not there yet."""
+    return tuple(
+        (key, list if isinstance(following, int) else dict) for key, following in pairwise(path)
+    )
+
+
 def _assign(body: dict[str, Any], path: FieldPath, value: Any) -> None:
     target: Any = body
-    for key, following in pairwise(path):
-        empty: Any = [] if isinstance(following, int) else {}
-        if isinstance(key, int):
-            if key == len(target):
-                target.append(empty)
+    for key, make in _steps(path):
+        try:
             target = target[key]
-        else:
-            target = target.setdefault(key, empty)
+        except KeyError:
+            target[key] = target = make()
+        except IndexError:
+            if key != len(target):
+                raise
+            target.append(made := make())
+            target = made
     last = path[-1]
     if isinstance(last, int) and last == len(target):
         target.append(value)

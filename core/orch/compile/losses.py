@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from orch.compile.view import ListView, MapView, Node, View
+from orch.compile.view import View, children, node_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from orch.compile.builder import ManifestBuilder
-    from orch.compile.view import Read
-    from orch.types import Consequence
+    from orch.compile.view import Node, Read
+    from orch.types import Consequence, FieldPath, Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,25 +31,35 @@ def tell(make: ManifestBuilder, view: View, losses: Mapping[str, Loss]) -> None:
     A pattern is a path below the view; `*` stands for every name or index.
     """
     for pattern, loss in losses.items():
-        for read in _found(view, pattern.split(".")):
-            make.lose(read, loss.reason, loss.mend, loss.consequence)
+        for path in _written(view.value, _keys(pattern)):
+            make.lose(_at(view, path), loss.reason, loss.mend, loss.consequence)
 
 
-def _found(part: Any, keys: Sequence[str]) -> Iterator[Read | Node]:
-    if part is None:
-        return
+@cache
+def _keys(pattern: str) -> tuple[str, ...]:
+    return tuple(pattern.split("."))
+
+
+def _written(value: Any, keys: Sequence[str]) -> Iterator[FieldPath]:
+    """Where a pattern fits. Views are made of that alone: most patterns fit nowhere."""
     if not keys:
-        yield part
-    elif isinstance(part, Node):
-        for child in _children(part, keys[0]):
-            yield from _found(child, keys[1:])
+        yield ()
+        return
+    kind = node_kind(value)
+    found: Iterable[tuple[Key, Any]] = ()
+    if kind is View:
+        name = keys[0]
+        if name in value.model_fields_set and (part := getattr(value, name)) is not None:
+            found = ((name, part),)
+    elif kind is not None:
+        found = children(value)
+    for key, part in found:
+        for path in _written(part, keys[1:]):
+            yield (key, *path)
 
 
-def _children(part: Node, key: str) -> Iterator[Any]:
-    if isinstance(part, View):
-        if key in part.value.model_fields_set:
-            yield part.field(key)
-    elif isinstance(part, MapView):
-        yield from (child for _, child in part.items())
-    elif isinstance(part, ListView):
-        yield from part
+def _at(part: Any, path: FieldPath) -> Read | Node:
+    for key in path:
+        part = part.field(key) if isinstance(part, View) else part[key]
+    found: Read | Node = part
+    return found

@@ -56,12 +56,13 @@ class Read:
 class Node:
     """A model, mapping or list of the spec, wrapped so that reading it can be followed."""
 
-    __slots__ = ("_children", "carried", "key", "parent", "value", "whole")
+    __slots__ = ("_children", "carried", "empty", "key", "parent", "value", "whole")
 
     def __init__(self, value: Any, parent: Node | None = None, key: Key = "") -> None:
         self.value, self.parent, self.key = value, parent, key
         self.carried: Carried = {}
         self.whole: list[Any] = []
+        self.empty: Any = None
         self._children: dict[Key, Node] = {}
 
     @property
