@@ -128,11 +128,11 @@ class Observer:
     def _add_by_name(self, made: list[Resource], rows: dict[str, list[Row]]) -> None:
         """Whatever bears a wanted name stands in its way, though it has no marks of ours."""
         space = self._cluster.space
+        held = {name: {marks.name_of(row) for row in found} for name, found in rows.items()}
         missing: dict[Kind, list[str]] = {}
         for resource in made:
             real = real_name(resource.kind, resource.name, space)
-            held = rows.get(resource.kind)
-            if held is not None and real not in {marks.name_of(row) for row in held}:
+            if real not in held.get(resource.kind, (real,)):
                 kind = self._cluster.kinds.of(resource.body)
                 missing.setdefault(kind, []).append(real)
         for kind, real_names in missing.items():
