@@ -77,8 +77,9 @@ def _forbids(entry: LedgerEntry, level: Level, wish: str) -> bool:
 
 
 def refusal(entries: Iterable[LedgerEntry]) -> Refused:
-    """Say which fields forbid the deploy, a line each, and what can be done about it."""
-    lines = [_line(entry) for entry in entries]
+    """Say which fields forbid the deploy, a line for those alike, and what can be done about it."""
+    entries = tuple(entries)
+    lines = [_line(*rows) for rows in alike(entries)]
     rejected = any(entry.outcome is Fidelity.REJECTED for entry in entries)
     mend = (
         "change the spec or the target"
@@ -88,12 +89,23 @@ def refusal(entries: Iterable[LedgerEntry]) -> Refused:
             "or accept the losses with --loose"
         )
     )
-    count = "1 field is" if len(lines) == 1 else f"{len(lines)} fields are"
+    count = "1 field is" if len(entries) == 1 else f"{len(entries)} fields are"
     return Refused("\n  ".join((f"{count} not held by this target:", *lines)), mend=mend)
 
 
-def _line(entry: LedgerEntry) -> str:
+def alike(rows: Iterable[LedgerEntry]) -> Iterable[list[LedgerEntry]]:
+    """Rows that tell the same of the same field of several services or the like, together."""
+    groups: dict[object, list[LedgerEntry]] = {}
+    for row in rows:
+        field = (*row.path[:1], *row.path[2:])
+        told = (row.consequence, row.outcome, row.default, row.reason, row.mend)
+        groups.setdefault((field, told), []).append(row)
+    return groups.values()
+
+
+def _line(entry: LedgerEntry, *others: LedgerEntry) -> str:
     place = f" ({entry.place})" if str(entry.place) else ""
     mend = f"; {entry.mend}" if entry.mend else ""
     what = f"{entry.outcome}, {entry.consequence}"
-    return f"{render_path(entry.path)}{place}: {what}: {entry.reason}{mend}"
+    likewise = f" and {len(others)} more like it" if others else ""
+    return f"{render_path(entry.path)}{place}{likewise}: {what}: {entry.reason}{mend}"

@@ -60,6 +60,6 @@ def _written(value: Any, keys: Sequence[str]) -> Iterator[FieldPath]:
 
 def _at(part: Any, path: FieldPath) -> Read | Node:
     for key in path:
-        part = part.field(key) if isinstance(part, View) else part[key]
+        part = part.field(str(key)) if isinstance(part, View) else part[key]
     found: Read | Node = part
     return found

@@ -6,7 +6,7 @@ import pytest
 
 from orch.backend.capabilities import NameRule
 from orch.compile.compile import compile_app
-from orch.compile.levels import Level, judge
+from orch.compile.levels import Level, judge, refusal
 from orch.compile.naming import platform_name
 from orch.errors import InvalidSpec, OrchError, Refused
 from orch.load.source import app_from_document
@@ -53,6 +53,17 @@ def test_a_level_says_which_losses_are_refused(
     judgement = judged(outcome, consequence, level)
     assert bool(judgement.refused) is refused
     assert bool(judgement.reported) is not refused
+
+
+def test_a_refusal_tells_what_is_alike_in_one_line() -> None:
+    told = {"outcome": Fidelity.REJECTED, "consequence": Consequence.DATA}
+    rows = [LedgerEntry(("services", f"s{n}", "pid"), reason="r", **told) for n in range(3)]
+    other = LedgerEntry(("services", "s0", "ipc"), reason="r", **told)
+    assert str(refusal(iter([*rows, other]))).splitlines()[:3] == [
+        "4 fields are not held by this target:",
+        "  services.s0.pid and 2 more like it: rejected, data: r",
+        "  services.s0.ipc: rejected, data: r; change the spec or the target",
+    ]
 
 
 def test_the_spec_can_require_or_ignore_a_field() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orch.cli.render.report import Report, Span, printable
+from orch.compile.levels import alike
 from orch.types import Consequence, Fidelity, render_path
 
 if TYPE_CHECKING:
@@ -70,17 +71,7 @@ def add_ledger(
         return
     report.heading(title)
     columns = ("touches", "outcome", "field", "what happens")
-    report.table(columns, [_row(*alike) for alike in _alike(shown)])
-
-
-def _alike(rows: Iterable[LedgerEntry]) -> Iterable[list[LedgerEntry]]:
-    """Rows that tell the same of the same field of several services or the like."""
-    groups: dict[object, list[LedgerEntry]] = {}
-    for row in rows:
-        field = (*row.path[:1], *row.path[2:])
-        told = (row.consequence, row.outcome, row.default, row.reason, row.mend)
-        groups.setdefault((field, told), []).append(row)
-    return groups.values()
+    report.table(columns, [_row(*alike) for alike in alike(shown)])
 
 
 def _row(row: LedgerEntry, *others: LedgerEntry) -> tuple[Span | str, ...]:
