@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from functools import lru_cache
 from typing import Any
 
 from orch.backend.capabilities import NameRule
@@ -39,29 +40,37 @@ _NODE_LABELS = {
     "node.platform.os": "kubernetes.io/os",
 }
 
+# The same names are asked for by every object that speaks of a thing.
+_once = lru_cache(maxsize=65536)
 
+
+@_once
 def object_name(name: str) -> str:
     """What an object is called; it begins with a letter, as a Service's name has to."""
     mapped = platform_name(name, RULE)
     return platform_name(f"s-{mapped}", RULE) if mapped[0].isdigit() else mapped
 
 
+@_once
 def port_name(name: str) -> str:
     """A port's name: at most 15 characters, one of them a letter."""
     mapped = platform_name(name, _PORT)
     return mapped if _HAS_LETTER.search(mapped) else platform_name(f"p-{mapped}", _PORT)
 
 
+@_once
 def label_value(text: str) -> str:
     """A text as the value of a label."""
     return text if _VALUE.fullmatch(text) else platform_name(text, _LABEL)
 
 
+@_once
 def is_label_value(text: str) -> bool:
     """Whether a text may be a label's value as it stands."""
     return _VALUE.fullmatch(text) is not None
 
 
+@_once
 def is_key(text: str) -> bool:
     """Whether a text may be the key of a label or annotation as it stands."""
     prefix, joint, name = text.rpartition("/")

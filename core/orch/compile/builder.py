@@ -282,10 +282,10 @@ def nothing_for_it(backend: str) -> str:
 
 def carry(read: Read | Node, carried: Carried) -> None:
     """Note that a field, or all that is below a node, arrived."""
-    if isinstance(read, Node):
-        read.whole.append(carried)
-    else:
+    if type(read) is Read:
         read.node.carried.setdefault(read.key, []).append(carried)
+    elif isinstance(read, Node):
+        read.whole.append(carried)
 
 
 def _output(way: Carried, path: FieldPath) -> str:

@@ -30,8 +30,10 @@ def tell(make: ManifestBuilder, view: View, losses: Mapping[str, Loss]) -> None:
 
     A pattern is a path below the view; `*` stands for every name or index.
     """
+    written = view.value.model_fields_set
     for pattern, loss in losses.items():
-        for path in _written(view.value, _keys(pattern)):
+        keys = _keys(pattern)
+        for path in _written(view.value, keys) if keys[0] in written else ():
             make.lose(_at(view, path), loss.reason, loss.mend, loss.consequence)
 
 

@@ -100,7 +100,7 @@ class Node:
     def _wrap(self, key: Key, value: Any) -> Any:
         if value is None:
             return None
-        kind = node_kind(value)
+        kind = None if _kind(value) in _SCALARS else node_kind(value)
         if kind is None:
             return Read(self, key, value)
         child = self._children.get(key)
