@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from docker.errors import NotFound
 
 from orch.errors import Refused
 from orch_native.messages import Entry
@@ -30,14 +32,14 @@ CANARY = "canary-91b2ee"
 
 
 def containers(dockerd: Engine, *labels: str) -> list[dict[str, Any]]:
-    client = dockerd.client()
+    client, found = dockerd.client(), []
     try:
-        return [
-            client.api.inspect_container(c["Id"])
-            for c in client.api.containers(all=True, filters={"label": list(labels)})
-        ]
+        for listed in client.api.containers(all=True, filters={"label": list(labels)}):
+            with suppress(NotFound):  # one can go between the list and the look
+                found.append(client.api.inspect_container(listed["Id"]))
     finally:
         client.close()
+    return found
 
 
 def kill(dockerd: Engine, id: str) -> None:
