@@ -27,6 +27,7 @@ _MINIMAL: Mapping[str, Version] = {
     "claim_retention": (1, 27),
     "sidecars": (1, 29),
     "apparmor_field": (1, 30),
+    "sleep_hook": (1, 30),
     "user_namespaces": (1, 33),
 }
 """The first minor version that has a feature on by default."""
