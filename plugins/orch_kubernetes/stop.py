@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from orch.types import Consequence, Fidelity
-from orch_kubernetes.network import ports_of
+from orch_kubernetes.network import is_published, ports_of
 from orch_kubernetes.probes import seconds
 
 if TYPE_CHECKING:
@@ -54,9 +54,8 @@ def _pause(scope: Scope, name: str) -> int:
     Who gives it no time to stop wants it gone at once.
     """
     service = scope.app.services[name]
-    ports = ports_of(service)
-    if not ports or service.pre_stop or not service.stop_grace_period.seconds:
+    if not ports_of(service) or service.pre_stop or not service.stop_grace_period.seconds:
         return 0
-    outside = any(port.published is not None and port.mode == "ingress" for port in ports)
     routed = any(route.service == name for route in scope.app.routes)
-    return max(PAUSE, scope.facts.flavour.deregistration if outside or routed else 0)
+    outside = routed or is_published(service)
+    return max(PAUSE, scope.facts.flavour.deregistration if outside else 0)

@@ -39,6 +39,7 @@ KINDS = {
     "horizontalpodautoscalers": "HorizontalPodAutoscaler", "ingresses": "Ingress",
     "poddisruptionbudgets": "PodDisruptionBudget", "networkpolicies": "NetworkPolicy",
     "priorityclasses": "PriorityClass", "ingressclasses": "IngressClass",
+    "endpointslices": "EndpointSlice",
 }  # fmt: skip
 WIDE = ("namespaces", "nodes", "priorityclasses", "ingressclasses")
 
