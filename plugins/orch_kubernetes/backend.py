@@ -15,6 +15,7 @@ from orch_kubernetes.client import KubernetesClient
 from orch_kubernetes.commands import join
 from orch_kubernetes.compile import compile_kubernetes
 from orch_kubernetes.facts import facts_of, sighted, yes_or_no
+from orch_kubernetes.forward import PodTunnel, dial, port_of
 from orch_kubernetes.happenings import events
 from orch_kubernetes.kinds import CLAIM
 from orch_kubernetes.predict import Prediction
@@ -180,6 +181,14 @@ class KubernetesBackend:
             )
         path = f"/api/v1/namespaces/{cluster.space}/pods/{chosen[0].id}"
         return join(self.client, path, names.object_name(service), command, tty=tty)
+
+    def port_of(self, instance: Instance, service: str, port: str) -> int:
+        """The number of a port of a service, by number or name."""
+        return port_of(self._cluster(instance), service, port)
+
+    def dial(self, instance: Instance, service: str, replica: str, port: int) -> PodTunnel:
+        """A connection to a port of a replica, of any that is ready when none is named."""
+        return dial(self._cluster(instance), service, replica, port)
 
     # -- the store -----------------------------------------------------------------------------
 

@@ -54,9 +54,9 @@ _WHOLE = ("apiVersion", "name", "volumes.*", "labels.**", "fidelity.**")
 _ANYWHERE = (*_UNITS, *_INSIDE)
 FEATURES = frozenset(
     {
-        "adopt", "cron", "drift", "events", "exec", "global", "jobs", "logs", "per-replica-volumes",
-        "placement", "published-ports", "restart", "rollback", "routes", "scale",
-        "secret-variables", "secret-versions", "sidecars", "volumes", "why",
+        "adopt", "cron", "drift", "events", "exec", "forward", "global", "jobs", "logs",
+        "per-replica-volumes", "placement", "published-ports", "restart", "rollback", "routes",
+        "scale", "secret-variables", "secret-versions", "sidecars", "volumes", "why",
     }
 )  # fmt: skip
 
