@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from orch.backend.contract import Backend
     from orch.testing.conformance import Trial
+    from orch.testing.conformance.trial import Document
     from orch.testing.workloads import Workload
     from tests.control_plane.conftest import KubernetesCluster
 
@@ -38,6 +39,7 @@ class TestKubernetes(OfKubernetes):
         options = {"kubeconfig": str(kubernetes_cluster.kubeconfig), "load_balancer": balanced}
         made = KubernetesBackend(options)
         self.address = urlsplit(made.client.host()).hostname
+        self.pauses = made.facts.has("sleep_hook")
         yield made
         made.close()
 
@@ -60,6 +62,14 @@ class TestKubernetes(OfKubernetes):
             name = trial.instance.name
             self.names |= {name, f"{name}-next", f"{self.namespace}-staging"}
             yield trial
+
+    def published(self, document: Document, port: int) -> Document:
+        """With the pause that the ledger asks for where the cluster itself has none."""
+        made = super().published(document, port)
+        if not self.pauses:
+            web = made["services"]["web"]
+            web |= {"pre_stop": [{"command": ["sleep", "5"]}], "stop_grace_period": "8s"}
+        return made
 
     def url(self, port: int) -> str:
         return f"http://{self.address}:{port}"
