@@ -14,7 +14,8 @@ from orch_kubernetes.changes import Change
 from orch_kubernetes.client import KubernetesClient
 from orch_kubernetes.commands import join
 from orch_kubernetes.compile import compile_kubernetes
-from orch_kubernetes.facts import facts_of, sighted
+from orch_kubernetes.facts import facts_of, sighted, yes_or_no
+from orch_kubernetes.forward import PodTunnel, dial, port_of
 from orch_kubernetes.happenings import events
 from orch_kubernetes.kinds import CLAIM
 from orch_kubernetes.predict import Prediction
@@ -26,6 +27,7 @@ from orch_kubernetes.store import KubernetesStore
 from orch_kubernetes.streams import logs
 from orch_kubernetes.versions import collect_configs, forget_secrets, held_secrets
 from orch_kubernetes.watching import Watched
+from orch_kubernetes.ways_in import SERVICE_NAME, slices_path
 from orch_kubernetes.why import why
 
 if TYPE_CHECKING:
@@ -47,7 +49,7 @@ class KubernetesBackend:
 
     def __init__(self, options: Mapping[str, str]) -> None:
         self._options = dict(options)
-        self._take_over = _yes_or_no(self._options, "take_over")
+        self._take_over = yes_or_no(self._options, "take_over")
         self.client = KubernetesClient(self._options)
         facts_of(self._options)
         self._watched: dict[str, Watched] = {}
@@ -94,17 +96,19 @@ class KubernetesBackend:
         cluster = self._cluster(_instance_of(action))
         kind = cluster.kinds.of(action.body or {}, action.kind)
         row = self.client.one(kind.path(cluster.space, action.name)) or {"metadata": {}}
+        ours = marks.selector_of(cluster.instance)
         watch = Watch(
             cluster,
             action.id,
             action.name,
-            self._watch(
-                kind.collection(cluster.space), marks.selector_of(cluster.instance), kind.name
-            ),
+            self._watch(kind.collection(cluster.space), ours, kind.name),
             self._watch(f"/api/v1/namespaces/{cluster.space}/pods", "orch/service", "Pod"),
+            self._watch(f"/api/v1/namespaces/{cluster.space}/services", ours, "Service"),
+            self._watch(slices_path(self.facts, cluster.space), SERVICE_NAME, "EndpointSlice"),
             least=int(row["metadata"].get("generation") or 0),
             uid=str(row["metadata"].get("uid", "")),
             body=action.body or {},
+            addresses=[d.id for d in action.after if d.id.startswith(names.ADDRESSES)],
         )
         for event in watch.events():
             if event.kind is EventKind.HEALTHY:
@@ -178,6 +182,14 @@ class KubernetesBackend:
         path = f"/api/v1/namespaces/{cluster.space}/pods/{chosen[0].id}"
         return join(self.client, path, names.object_name(service), command, tty=tty)
 
+    def port_of(self, instance: Instance, service: str, port: str) -> int:
+        """The number of a port of a service, by number or name."""
+        return port_of(self._cluster(instance), service, port)
+
+    def dial(self, instance: Instance, service: str, replica: str, port: int) -> PodTunnel:
+        """A connection to a port of a replica, of any that is ready when none is named."""
+        return dial(self._cluster(instance), service, replica, port)
+
     # -- the store -----------------------------------------------------------------------------
 
     def store(self, instance: Instance) -> KubernetesStore:
@@ -205,12 +217,3 @@ def _of_claim(row: Row, plural: str) -> Instance | None:
     """Claims that a StatefulSet made have labels alone."""
     name, space = marks.label(row, marks.INSTANCE), marks.label(row, marks.NAMESPACE)
     return Instance(names.BACKEND, space, name) if f"{CLAIM}s".lower() == plural and name else None
-
-
-def _yes_or_no(options: Mapping[str, str], key: str) -> bool:
-    said = options.get(key, "no")
-    if said not in ("yes", "no"):
-        raise UsageFault(
-            f"{key} is {said!r}", place=f"the target's option {key}", mend="write yes or no"
-        )
-    return said == "yes"

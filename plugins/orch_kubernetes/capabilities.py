@@ -54,9 +54,9 @@ _WHOLE = ("apiVersion", "name", "volumes.*", "labels.**", "fidelity.**")
 _ANYWHERE = (*_UNITS, *_INSIDE)
 FEATURES = frozenset(
     {
-        "adopt", "cron", "drift", "events", "exec", "global", "jobs", "logs", "per-replica-volumes",
-        "placement", "published-ports", "restart", "rollback", "routes", "scale",
-        "secret-variables", "secret-versions", "sidecars", "volumes", "why",
+        "adopt", "cron", "drift", "events", "exec", "forward", "global", "jobs", "logs",
+        "per-replica-volumes", "placement", "published-ports", "restart", "rollback", "routes",
+        "scale", "secret-variables", "secret-versions", "sidecars", "volumes", "why",
     }
 )  # fmt: skip
 
@@ -180,7 +180,7 @@ def capabilities(facts: ClusterFacts) -> Capabilities:
         fields[f"{noun}.overrides.kubernetes.**"] = Fidelity.NATIVE
     return Capabilities(
         fields=FrozenDict(fields),
-        features=FEATURES if facts.flavour.load_balancer else FEATURES - {"published-ports"},
+        features=FEATURES if facts.load_balancer else FEATURES - {"published-ports"},
         names=RULE,
         limits=LIMITS,
         list_keys=LIST_KEYS,
@@ -221,7 +221,7 @@ def _by_facts(facts: ClusterFacts) -> dict[str, Fidelity]:
     if "host_network" in flavour.refused:
         fields |= dict.fromkeys(_below(_UNITS, "network_mode.**"), between)
     if "host_port" in flavour.refused:
-        opened = Fidelity.EMULATED if flavour.load_balancer else Fidelity.DEGRADED
+        opened = Fidelity.EMULATED if facts.load_balancer else Fidelity.DEGRADED
         ports = _below(("services.*", "services.*.sidecars.*"), "ports.*.published")
         fields |= dict.fromkeys(ports, opened)
     return fields

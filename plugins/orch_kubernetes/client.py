@@ -37,7 +37,8 @@ APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
-_PROTOCOLS = "v5.channel.k8s.io, v4.channel.k8s.io"
+COMMANDS = "v5.channel.k8s.io, v4.channel.k8s.io"
+FORWARDING = "v4.channel.k8s.io"
 _DEFAULT_CLASS = "ingressclass.kubernetes.io/is-default-class"
 Row = dict[str, Any]
 
@@ -248,7 +249,7 @@ class KubernetesClient:
                 raise fault_of(int(said.get("code") or 500), said, path)
             yield event
 
-    def socket(self, path: str, query: Sequence[tuple[str, str]]) -> Any:
+    def socket(self, path: str, query: Sequence[tuple[str, str]], protocols: str = COMMANDS) -> Any:
         """A WebSocket of the API, for commands and forwarded ports."""
         from kubernetes.stream.ws_client import create_websocket
         from websocket import WebSocketBadStatusException, WebSocketException
@@ -256,7 +257,7 @@ class KubernetesClient:
         api = self._client()
         host = api.configuration.host.replace("http", "ws", 1)
         login = {key.lower(): value for key, value in _login(api).items()}
-        headers = {**login, "sec-websocket-protocol": _PROTOCOLS}
+        headers = {**login, "sec-websocket-protocol": protocols}
         with _translated(path):
             try:
                 return _untyped(create_websocket)(

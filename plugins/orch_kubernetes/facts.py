@@ -14,10 +14,13 @@ if TYPE_CHECKING:
 
 Version = tuple[int, int]
 OLDEST, NEWEST = (1, 20), (1, 37)
+_BALANCERS = frozenset({"metallb.io", "purelb.io"})
+"""Groups of the API that a load balancer of one's own brings."""
 _VERSION = re.compile(r"v?(\d+)\.(\d+)")
 _MINIMAL: Mapping[str, Version] = {
     "cron_v1": (1, 21),
     "job_ttl": (1, 21),
+    "endpoint_slices_v1": (1, 21),
     "disruption_v1": (1, 21),
     "autoscaling_v2": (1, 23),
     "daemonset_surge": (1, 22),
@@ -27,6 +30,7 @@ _MINIMAL: Mapping[str, Version] = {
     "claim_retention": (1, 27),
     "sidecars": (1, 29),
     "apparmor_field": (1, 30),
+    "sleep_hook": (1, 30),
     "user_namespaces": (1, 33),
 }
 """The first minor version that has a feature on by default."""
@@ -37,11 +41,13 @@ class ClusterFacts:
     """A cluster as compile sees it; without one, what the flavour brings.
 
     `gateway` is a Gateway that is there, as NAME or NAMESPACE/NAME; empty makes one.
+    `load_balancer` says that Services of that type get an address.
     """
 
     version: Version = (1, 36)
     flavour: Flavour = FLAVOURS["plain"]
     routes: str = INGRESS
+    load_balancer: bool = False
     ingress_class: str = ""
     gateway_class: str = ""
     gateway: str = ""
@@ -94,6 +100,7 @@ def facts_of(options: Mapping[str, str]) -> ClusterFacts:
         version=_version(options.get("version", "")),
         flavour=flavour,
         routes=routes,
+        load_balancer=yes_or_no(options, "load_balancer", usual=flavour.load_balancer),
         ingress_class=options.get("ingress_class") or flavour.ingress_class,
         gateway_class=options.get("gateway_class") or flavour.gateway_class,
         gateway=options.get("gateway", ""),
@@ -123,8 +130,25 @@ def sighted(options: Mapping[str, str], seen: Sighting) -> ClusterFacts:
     ingress = options.get("ingress_class") or _chosen(seen.ingress_classes, said.ingress_class)
     if seen.ingress_default and not options.get("ingress_class"):
         ingress = ""
+    balances = not seen.groups.isdisjoint(_BALANCERS)
     gateway = options.get("gateway_class") or _chosen(seen.gateway_classes, said.gateway_class)
-    return replace(said, routes=routes, ingress_class=ingress, gateway_class=gateway)
+    return replace(
+        said,
+        routes=routes,
+        load_balancer=said.load_balancer or (balances and not options.get("load_balancer")),
+        ingress_class=ingress,
+        gateway_class=gateway,
+    )
+
+
+def yes_or_no(options: Mapping[str, str], key: str, *, usual: bool = False) -> bool:
+    """An option that is a switch. Raises UsageFault for any other word."""
+    said = options.get(key) or ("yes" if usual else "no")
+    if said not in ("yes", "no"):
+        raise UsageFault(
+            f"{key} is {said!r}", place=f"the target's option {key}", mend="write yes or no"
+        )
+    return said == "yes"
 
 
 def _asked(options: Mapping[str, str], seen: Sighting) -> str:

@@ -33,7 +33,8 @@ class Flavour:
     or where none is shared. `refused` maps what its policy refuses to the reason, by words of
     this table: privileged, host_network, host_port, host_path, host_pid, host_ipc, daemonset,
     user, device, capability, sysctl, block_storage. `minimum` are the least requests that it
-    takes, in thousandths of a cpu and in bytes.
+    takes, in thousandths of a cpu and in bytes. `deregistration` are the seconds that its load
+    balancers take to forget a pod where they send to pods themselves, 0 where nodes are between.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Flavour:
     gateway_class: str = ""
     load_balancer: bool = True
     load_balancer_annotations: Mapping[str, str] = EMPTY
+    deregistration: int = 0
     ingress_annotations: Mapping[str, str] = EMPTY
     certificate_annotation: str = ""
     storage_class: str = ""
@@ -53,12 +55,15 @@ class Flavour:
     minimum: Mapping[str, int] = EMPTY
 
 
+_DEREGISTRATION = 15
+"""Calls of the cloud's API and the spreading of their outcome take some ten seconds."""
 _AWS = "service.beta.kubernetes.io/aws-load-balancer-"
 _EKS = Flavour(
     "eks",
     "Amazon EKS",
     Marks(version=("-eks-",), node_labels=("eks.amazonaws.com/nodegroup",)),
     ingress_class="alb",
+    deregistration=_DEREGISTRATION,
     load_balancer_annotations=FrozenDict(
         {
             f"{_AWS}type": "external",
@@ -83,6 +88,7 @@ _GKE = Flavour(
     routes=GATEWAY,
     ingress_class="gce",
     gateway_class="gke-l7-global-external-managed",
+    deregistration=_DEREGISTRATION,
     certificate_annotation="networking.gke.io/certmap",
     storage_class="standard-rwo",
     shared_storage_class="standard-rwx",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 LOOK_AGAIN = 1.0
+_MOST_WORDS = 3
 
 
 def events(cluster: Cluster, *, follow: bool, since: float | None) -> Iterator[Event]:
@@ -85,6 +86,22 @@ class Happenings:
         return None
 
 
+def words_on(cluster: Cluster, service: str) -> list[str]:
+    """What the cluster notes of a Service, each message once, the newest last."""
+    chosen = f"involvedObject.kind=Service,involvedObject.name={service}"
+    path = f"/api/v1/namespaces/{cluster.space}/events"
+    rows = cluster.client.listed(path, fieldSelector=chosen)
+    named = [row for row in rows if _key(row.get("involvedObject") or {}) == ("Service", service)]
+    named.sort(key=_moment)
+    said = dict.fromkeys(f"{row.get('reason')}: {row.get('message')}" for row in named)
+    return list(said)[-_MOST_WORDS:]
+
+
+def _moment(row: Row) -> float:
+    said = str(row.get("lastTimestamp") or row.get("eventTime") or "")
+    return seconds_of(said) or seconds_of(str(row["metadata"].get("creationTimestamp", "")))
+
+
 def _is_of(pod: Row, job: Row) -> bool:
     return job["kind"] == "Job" and labels_of(pod).get("job-name") == marks.name_of(job)
 
@@ -102,8 +119,6 @@ def _event(id_: str, row: Row) -> Event:
         said = f"{about.get('name')}: {said}"
     if count > 1:
         said += f" ({count} times)"
-    moment = seconds_of(str(row.get("lastTimestamp") or row.get("eventTime") or "")) or seconds_of(
-        str(row["metadata"].get("creationTimestamp", ""))
-    )
+    moment = _moment(row)
     kind = EventKind.WARNING if warns else EventKind.PROGRESS
     return Event(kind, id_, said, moment, FrozenDict({"reason": row.get("reason", "")}))

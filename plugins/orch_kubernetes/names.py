@@ -19,6 +19,8 @@ _LABEL = NameRule(max_length=63, allowed="[A-Za-z0-9._-]", lower=False)
 
 APP, SERVICE = "orch/app", "orch/service"
 """Labels by which the pods of one service are selected; selectors never change."""
+ADDRESSES = ("address/", "published/")
+"""How ids of Services begin that lead to one workload."""
 AUTOSCALED = "orch/autoscaled"
 CANARY, PROMOTE = "orch/canary", "orch/promote"
 DEADLINE, FAILURE_ACTION = "orch/progress-deadline", "orch/failure-action"

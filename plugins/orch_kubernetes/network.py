@@ -104,8 +104,9 @@ class _Addresses:
         resource.set("spec.type", "LoadBalancer")
         for key, text in flavour.load_balancer_annotations.items():
             resource.set(("metadata", "annotations", key), text)
-        outcome = Fidelity.EMULATED if flavour.load_balancer else Fidelity.DEGRADED
-        reason = BALANCED if flavour.load_balancer else NO_BALANCER
+        balanced = self._scope.facts.load_balancer
+        outcome = Fidelity.EMULATED if balanced else Fidelity.DEGRADED
+        reason = BALANCED if balanced else NO_BALANCER
         for port in ports:
             self._write(resource, port, port.published)
             last = ("spec", "ports", len(resource.body["spec"]["ports"]) - 1)
@@ -164,6 +165,11 @@ def _has_own(scope: Scope, view: View) -> bool:
 def ports_of(service: Service) -> list[Port]:
     """Ports of a service and of what runs beside it."""
     return [*service.ports, *(p for side in service.sidecars.values() for p in side.ports)]
+
+
+def is_published(service: Service) -> bool:
+    """Whether a load balancer is asked for it."""
+    return any(port.published is not None and port.mode == "ingress" for port in ports_of(service))
 
 
 def port_number(scope: Scope, service: str, port: int | str) -> int | str:

@@ -12,7 +12,7 @@ from orch_kubernetes import names
 from orch_kubernetes.container import ContainerCompiler
 from orch_kubernetes.files import config_name
 from orch_kubernetes.objects import count, given, put_annotations, put_labels
-from orch_kubernetes.probes import seconds
+from orch_kubernetes.stop import compile_stop
 
 if TYPE_CHECKING:
     from orch.compile.builder import ResourceBuilder
@@ -116,8 +116,7 @@ class PodCompiler:
         self._resolver()
         self._hosts()
         self._windows()
-        grace = self._view.stop_grace_period
-        self._put("terminationGracePeriodSeconds", grace, value=seconds(grace.value))
+        compile_stop(self._pod, self._view, ends=self._ends)
         self._depends()
         if self._view.value.profiles:
             self._make.core(self._view.profiles)

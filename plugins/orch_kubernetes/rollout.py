@@ -12,6 +12,7 @@ from orch.spec.deploy import UpdateConfig
 from orch.spec.units import Duration
 from orch.types import Event, EventKind
 from orch_kubernetes import canary, marks, names
+from orch_kubernetes.happenings import words_on
 from orch_kubernetes.health import (
     hash_of,
     is_going,
@@ -23,9 +24,10 @@ from orch_kubernetes.health import (
     template_of,
     why_not,
 )
+from orch_kubernetes.ways_in import WaysIn, seen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from orch_kubernetes.health import Sight
     from orch_kubernetes.sights import Cluster
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 POLL = 1.0
+SPREAD = 2.0
+"""Seconds in which nodes hear of new endpoints: kube-proxy writes its rules once a second."""
 USUAL = UpdateConfig()
 
 
@@ -41,7 +45,7 @@ class Watch:
     """One workload on its way; times are by time.monotonic().
 
     `least` is the generation and `uid` the object that was written, as `body`: what is seen of an
-    earlier one tells nothing of it.
+    earlier one tells nothing of it. `addresses` are the ids of the Services that lead to it.
     """
 
     cluster: Cluster
@@ -49,21 +53,25 @@ class Watch:
     name: str
     workloads: Watched
     pods: Watched
+    services: Watched
+    slices: Watched
     least: int = 0
     uid: str = ""
     body: Mapping[str, Any] = EMPTY
+    addresses: Collection[str] = ()
     best: tuple[int, ...] = ()
     moved: float = field(default_factory=time.monotonic)
     _removed: set[str] = field(default_factory=set)
     _held: bool = False
     _promoted: bool = False
     _saw_pause: bool = False
+    _open_since: float = 0.0
 
     def events(self) -> Iterator[Event]:
         """Progress until the end."""
         missing = 0
         while True:
-            mark = self.workloads.mark() + self.pods.mark()
+            mark = self._mark()
             row = self._row()
             if row is None:
                 missing += 1
@@ -86,9 +94,13 @@ class Watch:
     def _is_there(self) -> bool:
         return self.cluster.client.one(f"{self.workloads.path}/{self.name}") is not None
 
+    def _mark(self) -> int:
+        watched = (self.workloads, self.pods, self.services, self.slices)
+        return sum(one.mark() for one in watched)
+
     def _wait(self, mark: int) -> None:
         end = time.monotonic() + POLL
-        while self.workloads.mark() + self.pods.mark() == mark and time.monotonic() < end:
+        while self._mark() == mark and time.monotonic() < end:
             self.pods.wait(self.pods.mark(), 0.1)
 
     def _look(self, row: Row, sight: Sight, pods: list[Row]) -> Event:
@@ -96,10 +108,7 @@ class Watch:
         if row["kind"] == "CronJob":
             return self._event(EventKind.HEALTHY, "its schedule stands", counts)
         if sight.arrived:
-            if canary.first_of(row):
-                canary.promote(self.cluster.client, self._path(), row, self.body)
-            said = "done" if row["kind"] == "Job" else "ready"
-            return self._event(EventKind.HEALTHY, f"{_count(sight)} {said}", counts)
+            return self._arrived(row, sight, pods, counts)
         self._let_go(row, pods)
         held = self._canary(row, sight)
         why = reasons(pods) or _replicas_fail(row)
@@ -114,6 +123,39 @@ class Watch:
             return self._failed(row, sight, late, counts, why)
         said = f"{_count(sight)} ready: {why}" if why else f"{_count(sight)} ready"
         return self._event(EventKind.PROGRESS, held or said, counts, why)
+
+    def _arrived(self, row: Row, sight: Sight, pods: list[Row], counts: Row) -> Event:
+        """All replicas are there: it ends once requests reach them."""
+        ways = self._ways_in()
+        lacking = ways.lacking(row, pods, sight.wanted)
+        if lacking:
+            self._open_since = 0.0
+            return self._unreached(row, sight, lacking, counts)
+        if ways.there_are(row) and not self._has_spread():
+            told = f"{_count(sight)} ready; nodes hear of it"
+            return self._event(EventKind.PROGRESS, told, counts)
+        if canary.first_of(row):
+            canary.promote(self.cluster.client, self._path(), row, self.body)
+        said = "done" if row["kind"] == "Job" else "ready"
+        return self._event(EventKind.HEALTHY, f"{_count(sight)} {said}", counts)
+
+    def _has_spread(self) -> bool:
+        self._open_since = self._open_since or time.monotonic()
+        return time.monotonic() - self._open_since >= SPREAD
+
+    def _ways_in(self) -> WaysIn:
+        services, slices = seen(self.services.rows), seen(self.slices.rows)
+        return WaysIn(services, slices, self.cluster.facts.load_balancer, self.addresses)
+
+    def _unreached(self, row: Row, sight: Sight, lacking: str, counts: Row) -> Event:
+        self._note_progress(sight)
+        said = f"{_count(sight)} ready; {lacking}"
+        if time.monotonic() - self.moved <= _deadline_of(row):
+            return self._event(EventKind.PROGRESS, said, counts, lacking)
+        names_ = self._ways_in().without_address(row)
+        told = "; ".join(word for name in names_ for word in words_on(self.cluster, name))
+        late = f"{said} after {_deadline_of(row):g} s"
+        return self._event(EventKind.FAILED, late, counts, told)
 
     def _note_progress(self, sight: Sight) -> None:
         mark = (sight.seen, sight.ready, sight.updated, -sight.left)

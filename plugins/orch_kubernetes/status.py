@@ -22,6 +22,7 @@ from orch_kubernetes.health import (
     why_not,
 )
 from orch_kubernetes.kinds import WORKLOADS
+from orch_kubernetes.ways_in import SERVICE_NAME, WaysIn, seen, slices_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -40,9 +41,12 @@ def status_of(cluster: Cluster) -> Status:
     workloads = [row for name in WORKLOADS for row in rows.get(name, ()) if unit_of(row)[0]]
     pods = cluster.pods() if workloads else []
     runs = _runs(cluster) if rows.get("CronJob") else []
-    ways = [row for name in _WAYS_IN for row in rows.get(name, ())]
+    routes = rows.get("Ingress", [])
+    ways = WaysIn(rows.get("Service"), _slices(cluster, workloads), cluster.facts.load_balancer)
     found = [
-        _scheduled(row, runs, pods) if row["kind"] == "CronJob" else _service(row, pods, ways)
+        _scheduled(row, runs, pods)
+        if row["kind"] == "CronJob"
+        else _service(row, pods, ways, routes)
         for row in workloads
     ]
     found.sort(key=lambda service: service.name)
@@ -51,21 +55,31 @@ def status_of(cluster: Cluster) -> Status:
     return Status(instance.name, instance.target, revision, healthy, tuple(found))
 
 
+def _slices(cluster: Cluster, workloads: Sequence[Row]) -> list[Row] | None:
+    """The endpoints of all Services, None where they may not be seen."""
+    if not workloads:
+        return None
+    path = slices_path(cluster.facts, cluster.space)
+    return seen(lambda: cluster.client.listed(path, labelSelector=SERVICE_NAME))
+
+
 def _runs(cluster: Cluster) -> list[Row]:
     """Every job of the namespace: those of a schedule bear no marks of ours."""
     jobs = cluster.kinds.all["Job"]
     return [{"kind": "Job", **row} for row in cluster.client.of_kind(jobs, cluster.space) or ()]
 
 
-def _service(row: Row, pods: Sequence[Row], ways: Sequence[Row]) -> ServiceStatus:
+def _service(row: Row, pods: Sequence[Row], ways: WaysIn, routes: Sequence[Row]) -> ServiceStatus:
     noun, name = unit_of(row)
     own, sight = pods_of(row, pods), sight_of(row)
     trouble = trouble_of(row, pods)
     if noun == "service":
         own = [pod for pod in own if _counts(pod)]
     ready = sum(is_ready(pod) for pod in own) if noun == "service" else sight.ready
-    healthy = sight.arrived
-    message = "" if healthy else trouble or reasons(own) or ("" if sight.seen else "not yet seen")
+    lacking = ways.lacking(row, own, sight.wanted) if sight.arrived else ""
+    healthy = sight.arrived and not lacking
+    why = trouble or reasons(own) or lacking or ("" if sight.seen else "not yet seen")
+    message = "" if healthy else why
     return ServiceStatus(
         name,
         noun,
@@ -74,7 +88,7 @@ def _service(row: Row, pods: Sequence[Row], ways: Sequence[Row]) -> ServiceStatu
         sight.updated,
         healthy,
         message,
-        tuple(dict.fromkeys(_endpoints(row, ways))),
+        tuple(dict.fromkeys(_endpoints(row, [*(ways.services or ()), *routes]))),
         tuple(replicas_of(name, own, marks.revision_of(row))),
         failed=bool(trouble),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orch.errors import UsageFault
+from orch_kubernetes import names
 from orch_kubernetes.happenings import Happenings
 from orch_kubernetes.status import status_of
 
@@ -29,6 +30,6 @@ def why(cluster: Cluster, replica: str) -> Sequence[str]:
             if replica in (service.name, one.id):
                 where = f"is {one.state} on {one.node}" if one.node else f"is {one.state} nowhere"
                 lines.append(f"{one.id} {where}. {one.message}".strip())
-    ids = {f"{s.kind}/{s.name}" for s in chosen}
+    ids = {f"{kind}{s.name}" for s in chosen for kind in (f"{s.kind}/", *names.ADDRESSES)}
     told = [event for event in Happenings(cluster).fresh() if event.id in ids]
     return [*lines, *(event.message for event in told[-_MOST:])]

@@ -9,6 +9,7 @@ from orch.compile.losses import tell
 from orch.spec.deploy import UpdateConfig
 from orch.types import Consequence, Fidelity
 from orch_kubernetes import names
+from orch_kubernetes.network import is_published
 from orch_kubernetes.objects import count, put_labels
 from orch_kubernetes.overrides import put_overrides
 from orch_kubernetes.placement import PlacementCompiler
@@ -93,10 +94,17 @@ class WorkloadCompiler:
             self._restart(deploy.restart_policy.condition)
         self._update(deploy)
         self._partition(deploy.on_partition)
+        self._reached()
         use_priority(self._scope, self._pod, deploy.priority)
         put_labels(self._resource, ("metadata",), deploy.labels)
         put_overrides(self._scope, self._resource, self._view, self._kind)
         self._resource.hold_empty(self._view, ("kind",))
+
+    def _reached(self) -> None:
+        """Its addresses are there before it is, and its rollout ends once they lead to it."""
+        self._resource.depend(f"address/{self._name}")
+        if is_published(self._view.value):
+            self._resource.depend(f"published/{self._name}")
 
     def _replicas(self, deploy: View) -> None:
         kind = DAEMON if deploy.value.mode == "global" else DEPLOYMENT

@@ -23,7 +23,15 @@ if TYPE_CHECKING:
 
 __all__ = ["kubernetes_api"]
 
-RUNS_NOTHING = {"exec", "logs", "per-replica-volumes", "placement", "published-ports", "volumes"}
+RUNS_NOTHING = {
+    "exec",
+    "forward",
+    "logs",
+    "per-replica-volumes",
+    "placement",
+    "published-ports",
+    "volumes",
+}
 """What a double that runs no containers can't show."""
 
 

@@ -1,13 +1,12 @@
 """The conformance suite on a real cluster.
 
-ORCH_TEST_LOAD_BALANCER=yes has the cases of published ports run too, on a cluster that balances
-them: ours does.
+Ours has a load balancer. ORCH_TEST_LOAD_BALANCER=yes says that a given cluster has one, too: the
+cases of published ports run there then.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -15,28 +14,18 @@ import pytest
 
 from orch.testing.workloads import Containers
 from orch_kubernetes.backend import KubernetesBackend
-from orch_kubernetes.capabilities import FEATURES
 from tests.conformance.test_kubernetes import OfKubernetes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orch.backend.capabilities import Capabilities
     from orch.backend.contract import Backend
     from orch.testing.conformance import Trial
+    from orch.testing.conformance.trial import Document
     from orch.testing.workloads import Workload
     from tests.control_plane.conftest import KubernetesCluster
 
 pytestmark = [pytest.mark.optional, pytest.mark.slow, pytest.mark.timeout(300)]
-BALANCED = os.environ.get("ORCH_TEST_LOAD_BALANCER") == "yes"
-
-
-class OnACluster(KubernetesBackend):
-    """Promises what the cluster under test has beyond its flavour: a load balancer."""
-
-    def capabilities(self) -> Capabilities:
-        said = super().capabilities()
-        return replace(said, features=FEATURES) if BALANCED else said
 
 
 class TestKubernetes(OfKubernetes):
@@ -44,8 +33,13 @@ class TestKubernetes(OfKubernetes):
 
     @pytest.fixture
     def backend(self, kubernetes_cluster: KubernetesCluster) -> Iterator[KubernetesBackend]:
-        made = OnACluster({"kubeconfig": str(kubernetes_cluster.kubeconfig)})
+        balanced = os.environ.get("ORCH_TEST_LOAD_BALANCER", "no")
+        if kubernetes_cluster.node is not None:
+            balanced = "yes"
+        options = {"kubeconfig": str(kubernetes_cluster.kubeconfig), "load_balancer": balanced}
+        made = KubernetesBackend(options)
         self.address = urlsplit(made.client.host()).hostname
+        self.pauses = made.facts.has("sleep_hook")
         yield made
         made.close()
 
@@ -68,6 +62,14 @@ class TestKubernetes(OfKubernetes):
             name = trial.instance.name
             self.names |= {name, f"{name}-next", f"{self.namespace}-staging"}
             yield trial
+
+    def published(self, document: Document, port: int) -> Document:
+        """With the pause that the ledger asks for where the cluster itself has none."""
+        made = super().published(document, port)
+        if not self.pauses:
+            web = made["services"]["web"]
+            web |= {"pre_stop": [{"command": ["sleep", "5"]}], "stop_grace_period": "8s"}
+        return made
 
     def url(self, port: int) -> str:
         return f"http://{self.address}:{port}"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tests.kubernetes_api.platform import Key, Platform, Row
 
 TICK = 0.05
+SERVICE_NAME = "kubernetes.io/service-name"
 _FAILS = re.compile(r"\bexit [1-9]")
 
 
@@ -28,6 +29,7 @@ class Controllers(threading.Thread):
         super().__init__(daemon=True)
         self.platform = platform
         self.asleep = threading.Event()
+        self.balances = self.notes_endpoints = True
         self._over = threading.Event()
         self._waited: dict[str, int] = {}
 
@@ -55,6 +57,8 @@ class Controllers(threading.Thread):
                 self._job(key, row)
             elif key[1] == "pods":
                 self._pod(key, row)
+            elif key[1] == "services":
+                self._service(key, row)
 
     def _account(self, space: str) -> None:
         key = ("", "serviceaccounts", space, "default")
@@ -172,6 +176,38 @@ class Controllers(threading.Thread):
                 "message": "too many",
             }
             self.platform.status(key, {"failed": 1, "conditions": [failed]})
+
+    # -- services ------------------------------------------------------------------------------
+
+    def _service(self, key: Key, row: Row) -> None:
+        if row["spec"].get("type") == "LoadBalancer" and self.balances:
+            self.platform.status(key, {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}})
+        if self.notes_endpoints and row["spec"].get("selector"):
+            self._slice(("discovery.k8s.io", "endpointslices", *key[2:]), row)
+
+    def _slice(self, key: Key, service: Row) -> None:
+        wanted = service["spec"]["selector"].items()
+        pods = [
+            row
+            for one, row in self.platform.objects.items()
+            if one[1:3] == ("pods", key[2]) and wanted <= row["metadata"]["labels"].items()
+        ]
+        endpoints = [
+            {"addresses": ["10.0.0.1"], "conditions": {"ready": is_ready(pod)},
+             "targetRef": {"kind": "Pod", "name": pod["metadata"]["name"]}}
+            for pod in pods
+        ]  # fmt: skip
+        standing = self.platform.objects.get(key)
+        if standing is None:
+            labels = {**service["metadata"].get("labels", {}), SERVICE_NAME: key[3]}
+            owner = {"apiVersion": "v1", "kind": "Service", "name": key[3],
+                     "uid": service["metadata"]["uid"]}  # fmt: skip
+            body = {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+                    "metadata": {"labels": labels, "ownerReferences": [owner]},
+                    "addressType": "IPv4", "endpoints": endpoints, "ports": []}  # fmt: skip
+            self.platform.create(key, body, "endpointslice-controller")
+        elif standing["endpoints"] != endpoints:
+            self.platform.merge(key, {"endpoints": endpoints}, "endpointslice-controller")
 
     # -- pods ----------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 import yaml
 
 from tests.kubernetes_api.controllers import Controllers
+from tests.kubernetes_api.forwarding import forward
 from tests.kubernetes_api.platform import Key, Platform, Refusal, Row, matches
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ KINDS = {
     "horizontalpodautoscalers": "HorizontalPodAutoscaler", "ingresses": "Ingress",
     "poddisruptionbudgets": "PodDisruptionBudget", "networkpolicies": "NetworkPolicy",
     "priorityclasses": "PriorityClass", "ingressclasses": "IngressClass",
+    "endpointslices": "EndpointSlice",
 }  # fmt: skip
 WIDE = ("namespaces", "nodes", "priorityclasses", "ingressclasses")
 
@@ -70,6 +72,8 @@ class Api:
     faults: list[Fault] = field(default_factory=list)
     calls: list[tuple[str, str]] = field(default_factory=list)
     logs: dict[str, str] = field(default_factory=dict)
+    deaf: set[int] = field(default_factory=set)
+    """Ports at which no pod listens."""
 
     def start(self) -> None:
         api = self
@@ -210,6 +214,8 @@ class Handler(BaseHTTPRequestHandler):
             return self._list(group, plural, space)
         if found["sub"] == "log":
             return 200, self._log((group, plural, space, name))
+        if found["sub"] == "portforward":
+            return 200, self._forward((group, plural, space, name))
         with platform.lock:
             return self._object(kind, (group, plural, space, name or ""))
 
@@ -280,6 +286,11 @@ class Handler(BaseHTTPRequestHandler):
                 except OSError:
                     return
         self.close_connection = True
+
+    def _forward(self, key: Key) -> None:
+        self.server_api.platform.get(key)
+        port = int(self.query["ports"])
+        forward(self, key[3], port, listens=port not in self.server_api.deaf)
 
     def _log(self, key: Key) -> bytes:
         pod = self.server_api.platform.get(key)

@@ -97,6 +97,9 @@ class _Execution:
         self._gates = Gates(actions)
         self._awaited = self._gates.awaited({Condition.HEALTHY})
         self._gating = self._gates.awaited({Condition.HEALTHY, Condition.COMPLETED})
+        self._changing = {
+            a.id for a in actions if a.operation is not Operation.NOOP and not a.rollout
+        }
         self._running: dict[str, Step] = {}
         self._over: set[str] = set()
         self._result = Result()
@@ -150,9 +153,14 @@ class _Execution:
         if not action.rollout or action.operation is Operation.DELETE:
             return False
         if action.operation is Operation.NOOP:
-            verify = self._terms.verify and self._terms.wait and action.reason == AS_WANTED
-            return verify or action.id in self._awaited
+            verify = self._terms.verify or self._rests_on_changes(action)
+            verified = verify and self._terms.wait and action.reason == AS_WANTED
+            return verified or action.id in self._awaited
         return self._terms.wait or action.id in self._gating
+
+    def _rests_on_changes(self, action: Action) -> bool:
+        """Whether a way to what stands as wanted is made or changed, such as a published port."""
+        return any(dependency.id in self._changing for dependency in action.after)
 
     # -- listening -----------------------------------------------------------------------
 

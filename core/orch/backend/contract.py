@@ -168,6 +168,38 @@ class SupportsExec(Protocol):
         ...
 
 
+class Tunnel(Protocol):
+    """One connection to a port of a replica; both directions may be used at the same time."""
+
+    def send(self, data: bytes) -> None:
+        """Pass bytes on. Raises Unreachable once the connection is cut."""
+        ...
+
+    def receive(self) -> bytes:
+        """The bytes that came next, empty at the end. Raises Unreachable when nobody listens."""
+        ...
+
+    def close(self) -> None:
+        """End it; whoever still receives comes to the end."""
+        ...
+
+
+@runtime_checkable
+class SupportsForward(Protocol):
+    """Ports of replicas can be reached from here, wherever they run."""
+
+    def port_of(self, instance: Instance, service: str, port: str) -> int:
+        """The number of a port of a service, by number or name. Raises UsageFault for no port."""
+        ...
+
+    def dial(self, instance: Instance, service: str, replica: str, port: int) -> Tunnel:
+        """A new connection to a replica, to any that is ready when none is named.
+
+        Raises UsageFault when there is none.
+        """
+        ...
+
+
 @runtime_checkable
 class SupportsEvents(Protocol):
     """The platform keeps a log of what happened."""

@@ -33,6 +33,7 @@ VERBS: dict[str, dict[str, str]] = {
         "top": "Show the use of cpu and memory.",
         "wait": "Wait until services are healthy, completed or gone.",
         "exec": "Run a command in a replica.",
+        "port-forward": "Reach ports of a service from here.",
     },
     "Set up": {
         "backends": "List the backends and whether each can be used.",
@@ -45,4 +46,5 @@ SUMMARIES = {name: summary for verbs in VERBS.values() for name, summary in verb
 
 def module_of(name: str) -> str:
     """The module that holds a verb; `import` is a word that Python keeps for itself."""
-    return f"orch.cli.verbs.{name}_" if iskeyword(name) else f"orch.cli.verbs.{name}"
+    module = name.replace("-", "_")
+    return f"orch.cli.verbs.{module}_" if iskeyword(name) else f"orch.cli.verbs.{module}"

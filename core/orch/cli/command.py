@@ -53,7 +53,7 @@ def verb(*examples: str) -> Callable[[Callable[..., Any]], Verb]:
 
     def decorate(function: Callable[..., Any]) -> Verb:
         return click.command(
-            name=function.__module__.rpartition(".")[2].rstrip("_"),
+            name=function.__module__.rpartition(".")[2].rstrip("_").replace("_", "-"),
             cls=Verb,
             examples=examples,
             context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

@@ -24,6 +24,7 @@ from orch_kubernetes.reader.placement import PlacementReader
 from orch_kubernetes.reader.probes import write_hooks
 from orch_kubernetes.reader.security import write_pod_security
 from orch_kubernetes.reader.values import is_true, number_of, seconds, spec_name, text_of
+from orch_kubernetes.stop import SLEEP
 
 if TYPE_CHECKING:
     from orch_kubernetes.reader.part import Part
@@ -185,11 +186,21 @@ def _resolver(part: Part) -> None:
             part.note(alias.get("ip"), "", "extra_hosts")
 
 
+def _own_pause(part: Part) -> int:
+    """The seconds that orch itself added to the grace of a service that others reach."""
+    if not is_ours(part.thing):
+        return 0
+    return max(
+        (number_of(one.at(*SLEEP)) or 0 for one in part.pod.get("containers") or ()), default=0
+    )
+
+
 def _rest(part: Part) -> None:
     pod = part.pod
     grace = pod.get("terminationGracePeriodSeconds")
     if number_of(grace) is not None:
-        part.put(("stop_grace_period",), grace, seconds(number_of(grace) or 0))
+        own = (number_of(grace) or 0) - _own_pause(part)
+        part.put(("stop_grace_period",), grace, seconds(max(own, 0)))
     elif grace is None:
         part.writer.set(part.at("stop_grace_period"), seconds(GRACE), part.template)
     if _is_placed(part):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orch.types import Consequence, Fidelity
+from orch_kubernetes.reader.part import OWN, is_ours
 from orch_kubernetes.reader.values import number_of, seconds, text_of
 
 if TYPE_CHECKING:
@@ -120,7 +121,9 @@ def write_hooks(part: Part, container: Item) -> None:
             continue
         command, sleep = hook.at("exec", "command"), hook.at("sleep", "seconds")
         path = part.at(field, 0, "command")
-        if command is not None and command.value:
+        if sleep is not None and is_ours(part.thing):
+            part.writer.note(part.at("stop_grace_period"), sleep, Fidelity.NATIVE, OWN)
+        elif command is not None and command.value:
             part.writer.put_each(path, command)
         elif sleep is not None:
             said = ["sleep", str(sleep.value)]

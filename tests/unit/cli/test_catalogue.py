@@ -23,7 +23,7 @@ def command(name: str) -> Verb:
 
 def test_every_file_is_in_the_catalogue() -> None:
     folder = Path(orch.cli.verbs.__file__).parent
-    files = {path.stem.rstrip("_") for path in folder.glob("*.py")} - {"__init"}
+    files = {path.stem.rstrip("_").replace("_", "-") for path in folder.glob("*.py")} - {"--init"}
     assert files == set(SUMMARIES)
 
 

@@ -65,6 +65,9 @@ def own_pairs() -> Iterator[Pair]:
             pair = around(_port(**before)), around(_port(**after))
             yield _pair((*path, "ports", 0, key), *pair)
     yield from _placed()
+    hook = {"pre_stop": [{"command": ["sleep", "5"]}]}
+    graces = ({**hook, "stop_grace_period": said} for said in ("20s", "30s"))
+    yield _pair(("stop_grace_period",), *graces)
     yield _root(
         ("policies", 0, "to", "port"),
         *(

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pytest
 
 from orch.backend.contract import (
     LogQuery,
     SupportsEvents,
     SupportsExec,
+    SupportsForward,
     SupportsLogs,
     SupportsMetrics,
     SupportsWhy,
 )
+from orch.errors import UsageFault
 from orch.testing.conformance.trial import Cases, Trial, needs
-
-if TYPE_CHECKING:
-    import pytest
+from orch.testing.workloads import PORT
 
 
 class LookCases(Cases):
@@ -81,6 +83,21 @@ class LookCases(Cases):
         assert code == 7
         said = capfd.readouterr()
         assert (said.out, said.err) == ("text one\n", "wrong\n")
+
+    @needs("forward")
+    def test_a_port_of_a_replica_is_reached_from_here(self, trial: Trial) -> None:
+        backend = trial.backend
+        assert isinstance(backend, SupportsForward)
+        trial.deployed(trial.web("one"))
+        assert backend.port_of(trial.instance, "web", "http") == PORT
+        with pytest.raises(UsageFault, match="metrics"):
+            backend.port_of(trial.instance, "web", "metrics")
+        tunnel = backend.dial(trial.instance, "web", "", PORT)
+        tunnel.send(b"GET / HTTP/1.0\r\n\r\n")
+        answer = b"".join(iter(tunnel.receive, b""))
+        tunnel.close()
+        assert answer.split()[1] == b"200"
+        assert answer.endswith(b"one")
 
     @needs("events")
     def test_events_tell_what_happened(self, trial: Trial) -> None:
