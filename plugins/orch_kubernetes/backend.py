@@ -17,6 +17,7 @@ from orch_kubernetes.compile import compile_kubernetes
 from orch_kubernetes.facts import facts_of, sighted
 from orch_kubernetes.happenings import events
 from orch_kubernetes.kinds import CLAIM
+from orch_kubernetes.live import LiveRead
 from orch_kubernetes.predict import Prediction
 from orch_kubernetes.rollout import Watch
 from orch_kubernetes.runs import remember_run
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from orch.backend.capabilities import Capabilities
-    from orch.backend.contract import LogQuery
+    from orch.backend.contract import LogQuery, Reading
     from orch.spec.application import Application
     from orch.types import Action, Event, LogLine, Manifest, Snapshot, Status
     from orch_kubernetes.facts import ClusterFacts
@@ -177,6 +178,10 @@ class KubernetesBackend:
             )
         path = f"/api/v1/namespaces/{cluster.space}/pods/{chosen[0].id}"
         return join(self.client, path, names.object_name(service), command, tty=tty)
+
+    def read_live(self, selector: str, namespace: str = "") -> Reading:
+        """The spec of what runs, by an application's name or by labels."""
+        return LiveRead(self.client, selector, namespace).read()
 
     # -- the store -----------------------------------------------------------------------------
 

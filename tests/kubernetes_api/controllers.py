@@ -125,7 +125,8 @@ class Controllers(threading.Thread):
             "name": name,
             "labels": {**template["metadata"].get("labels", {}), "pod-template-hash": mark},
             "ownerReferences": [{"apiVersion": row["apiVersion"], "kind": row["kind"],
-                                 "name": owner[3], "uid": row["metadata"]["uid"]}],
+                                 "controller": True, "name": owner[3],
+                                 "uid": row["metadata"]["uid"]}],
         }  # fmt: skip
         body = {
             "apiVersion": "v1",

@@ -38,9 +38,46 @@ KINDS = {
     "replicasets": "ReplicaSet", "jobs": "Job", "cronjobs": "CronJob", "leases": "Lease",
     "horizontalpodautoscalers": "HorizontalPodAutoscaler", "ingresses": "Ingress",
     "poddisruptionbudgets": "PodDisruptionBudget", "networkpolicies": "NetworkPolicy",
-    "priorityclasses": "PriorityClass", "ingressclasses": "IngressClass",
+    "priorityclasses": "PriorityClass", "ingressclasses": "IngressClass", "widgets": "Widget",
+}  # fmt: skip
+GROUPS = {
+    "v1": (
+        "pods", "services", "secrets", "configmaps", "serviceaccounts", "namespaces", "nodes",
+        "events", "persistentvolumeclaims",
+    ),
+    "apps/v1": ("deployments", "statefulsets", "daemonsets", "replicasets"),
+    "batch/v1": ("jobs", "cronjobs"),
+    "autoscaling/v1": ("horizontalpodautoscalers",),
+    "autoscaling/v2": ("horizontalpodautoscalers",),
+    "policy/v1": ("poddisruptionbudgets",),
+    "networking.k8s.io/v1": ("ingresses", "networkpolicies", "ingressclasses"),
+    "coordination.k8s.io/v1": ("leases",),
+    "scheduling.k8s.io/v1": ("priorityclasses",),
+    "example.com/v1": ("widgets",),
 }  # fmt: skip
 WIDE = ("namespaces", "nodes", "priorityclasses", "ingressclasses")
+
+
+def groups() -> list[Row]:
+    """The groups of the API with their versions, the first one preferred."""
+    found: dict[str, list[Row]] = {}
+    for api in GROUPS:
+        group, slash, _ = api.partition("/")
+        if slash:
+            found.setdefault(group, []).append({"groupVersion": api})
+    return [
+        {"name": name, "versions": versions, "preferredVersion": versions[0]}
+        for name, versions in found.items()
+    ]
+
+
+def resources(api: str) -> list[Row]:
+    """The kinds of a version, as discovery tells them."""
+    return [
+        {"name": plural, "kind": KINDS[plural], "namespaced": plural not in WIDE,
+         "verbs": ["get", "list", "watch"]}
+        for plural in GROUPS[api]
+    ]  # fmt: skip
 
 
 @dataclass
@@ -195,7 +232,10 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/version":
             return 200, {"gitVersion": self.server_api.version}
         if path == "/apis":
-            return 200, {"groups": [{"name": name} for name in ("apps", "batch", "policy")]}
+            return 200, {"groups": groups()}
+        table = path.removeprefix("/apis/").removeprefix("/api/")
+        if table in GROUPS:
+            return 200, {"resources": resources(table)}
         found = _PATH.fullmatch(path)
         if found is None or found["plural"] not in KINDS:
             raise Refusal(404, "NotFound", "the server could not find the requested resource")
@@ -246,6 +286,8 @@ class Handler(BaseHTTPRequestHandler):
             items = [
                 {k: v for k, v in row.items() if k not in ("apiVersion", "kind")} for row in rows
             ]
+            if "PartialObjectMetadataList" in self.headers.get("Accept", ""):
+                items = [{"metadata": row["metadata"]} for row in items]
             size = int(self.query.get("limit") or 0) or len(items) or 1
             first = int(self.query.get("continue") or 0)
             metadata: Row = {"resourceVersion": str(platform.version)}
