@@ -9,23 +9,25 @@ from typing import TYPE_CHECKING, Any
 from orch.errors import Refused
 from orch.frozen import FrozenDict
 from orch.plan.merge import Merger
-from orch.types import Diagnostic, Observed, Snapshot
+from orch.types import Diagnostic, Observed, Severity, Snapshot, render_path
 from orch_kubernetes.applying import Applying
 from orch_kubernetes.faults import FieldConflict, Invalid, Missing, NoDryRun
-from orch_kubernetes.kinds import CONTENT_NAMED
+from orch_kubernetes.kinds import CLAIM, CONTENT_NAMED, part
 from orch_kubernetes.objects import ONLY_LOOKED_FOR
+from orch_kubernetes.origins import SIZE, origin, positions
 from orch_kubernetes.sights import unverified
 from orch_kubernetes.wire import body_of, filled
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from orch.backend.capabilities import Capabilities
-    from orch.types import Manifest, Resource
+    from orch.types import LedgerEntry, Manifest, Resource
     from orch_kubernetes.sights import Cluster
 
 Row = dict[str, Any]
 AT_ONCE = 16
+GROWS = "keep the size, or use a storage class with allowVolumeExpansion; no claim ever shrinks"
 
 
 @dataclass
@@ -42,9 +44,11 @@ class Prediction:
 
     def __post_init__(self) -> None:
         self._merger = Merger(self.capabilities)
+        self._rows: Iterable[LedgerEntry] = ()
 
     def of(self, manifest: Manifest) -> Snapshot:
         """The manifest's objects as they would be. Raises Refused for what the API can't take."""
+        self._rows = manifest.ledger
         made = self._is_there()
         with ThreadPoolExecutor(AT_ONCE) as pool:
             found = list(pool.map(lambda r: self._one(r, asked=made), manifest.resources))
@@ -126,7 +130,8 @@ class Prediction:
         except Invalid as fault:
             self._invalid(resource, live, fault)
         except FieldConflict as fault:
-            self._refused.append(Diagnostic(fault.fault, (resource.id,), mend=fault.mend))
+            fields = [positions(resource.body, owner.path) for owner in fault.owners]
+            self._refuse(resource, fault.fault, fault.mend, fields[0] if fields else ())
         except NoDryRun as fault:
             self._unverified[resource.id] = unverified(
                 f"{resource.id}: {fault.fault}", "changes are shown as they are sent"
@@ -134,15 +139,48 @@ class Prediction:
         except Missing as fault:
             self._unverified[resource.id] = unverified(f"{resource.id}: {fault.fault}")
         except Refused as fault:
-            self._refused.append(Diagnostic(fault.fault, (resource.id,), mend=fault.mend))
+            if resource.kind == CLAIM:
+                self._refuse(resource, fault.fault, GROWS, SIZE)
+            else:
+                self._refuse(resource, fault.fault, fault.mend)
         return None
+
+    def _refuse(self, resource: Resource, fault: str, mend: str, field: Sequence[str] = ()) -> None:
+        """Note what stands against a resource, at the field of the spec that it comes from."""
+        path = origin(self._rows, resource.id, field)
+        self._refused.append(Diagnostic(f"{resource.id}: {fault}", path, mend=mend))
 
     def _invalid(self, resource: Resource, live: Observed | None, fault: Invalid) -> None:
         if live is not None and fault.immutable:
             self._replace.add(resource.id)
+            self._tell_sizes(resource, live)
             return
-        found = fault.diagnostics or (Diagnostic(fault.fault),)
-        self._refused.extend(replace(one, path=(resource.id, *one.path[1:])) for one in found)
+        mend = GROWS if resource.kind == CLAIM else ""
+        for one in fault.diagnostics or (Diagnostic(fault.fault),):
+            keys = [str(key) for key in one.path[1:]]
+            field = f"{render_path(one.path[1:])}: " if keys else ""
+            self._refuse(resource, f"{field}{one.fault}", mend, keys)
+
+    def _tell_sizes(self, resource: Resource, live: Observed) -> None:
+        """A StatefulSet that is made anew finds the claims of the one before, as they are."""
+        before, after = _sizes(live.body), _sizes(resource.body)
+        both = sorted(before.keys() & after.keys())
+        kept = [f"{name} ({before[name]})" for name in both if before[name] != after[name]]
+        if kept:
+            self._unverified[f"{resource.id} sizes"] = Diagnostic(
+                f"{resource.id}: claims that are there keep their size: {', '.join(kept)}",
+                origin(self._rows, resource.id, ()),
+                mend="resize them by `kubectl patch pvc`; only further replicas get the new size",
+                severity=Severity.WARNING,
+            )
+
+
+def _sizes(body: Mapping[str, Any]) -> dict[str, str]:
+    """What each template of claims asks for."""
+    return {
+        claim["metadata"]["name"]: str(part(claim, SIZE))
+        for claim in part(body, ("spec", "volumeClaimTemplates")) or ()
+    }
 
 
 def _sized(live: Observed | None) -> Row | None:

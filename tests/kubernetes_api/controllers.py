@@ -178,6 +178,14 @@ class Controllers(threading.Thread):
         )
 
 
+_WAITS = {
+    "bad/name": {"reason": "InvalidImageName", "message": "couldn't parse the name"},
+    "gone/image": {"reason": "ImagePullBackOff", "message": "Back-off: gone/image: not found"},
+    "slow/image": {"reason": "ImagePullBackOff", "message": "Back-off: dial tcp: i/o timeout"},
+}
+"""Images that no pod gets, and what the kubelet says of them."""
+
+
 def pod_status(container: Row, *, ends: bool, began: str) -> Row:
     """How a pod fares."""
     variables = {one["name"]: one.get("value") for one in container.get("env", ())}
@@ -191,6 +199,8 @@ def pod_status(container: Row, *, ends: bool, began: str) -> Row:
             "Pending",
             False,
         )
+    elif (waits := _WAITS.get(container["image"])) is not None:
+        state, phase, ready = {"waiting": waits}, "Pending", False
     elif ends:
         code = 1 if _FAILS.search(script) else 0
         state = {"terminated": {"exitCode": code, "reason": "Error" if code else "Completed"}}
