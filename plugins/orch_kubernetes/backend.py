@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from orch.errors import UsageFault
-from orch.types import EventKind, Instance, Operation
+from orch.types import Diagnostic, EventKind, Instance, Operation, Severity
 from orch_kubernetes import marks, names
 from orch_kubernetes.capabilities import capabilities
 from orch_kubernetes.changes import Change
 from orch_kubernetes.client import KubernetesClient
 from orch_kubernetes.commands import join
 from orch_kubernetes.compile import compile_kubernetes
-from orch_kubernetes.facts import facts_of, sighted
+from orch_kubernetes.facts import differences, facts_of, sighted
 from orch_kubernetes.happenings import events
 from orch_kubernetes.kinds import CLAIM
 from orch_kubernetes.live import LiveRead
@@ -57,9 +58,16 @@ class KubernetesBackend:
     @cached_property
     def facts(self) -> ClusterFacts:
         """A target that names a cluster is asked once what it is; else its options tell."""
-        if self._options.get("kubeconfig") or self._options.get("context"):
-            return sighted(self._options, self.client.sighting())
-        return facts_of(self._options)
+        return self._sighted if self._is_named else facts_of(self._options)
+
+    @property
+    def _is_named(self) -> bool:
+        """Whether the target says which cluster it is."""
+        return bool(self._options.get("kubeconfig") or self._options.get("context"))
+
+    @cached_property
+    def _sighted(self) -> ClusterFacts:
+        return sighted(self._options, self.client.sighting())
 
     # -- what needs no cluster -----------------------------------------------------------------
 
@@ -78,7 +86,20 @@ class KubernetesBackend:
 
     def observe(self, instance: Instance, manifest: Manifest | None) -> Snapshot:
         """Everything of the instance, and whatever bears a name of the manifest."""
-        return Observer(self._cluster(instance), self.capabilities(), manifest).snapshot()
+        snapshot = Observer(self._cluster(instance), self.capabilities(), manifest).snapshot()
+        if manifest is None or not manifest.resources or self._is_named:
+            return snapshot
+        return replace(snapshot, problems=(*snapshot.problems, *self._mistaken()))
+
+    def _mistaken(self) -> Iterator[Diagnostic]:
+        """What was taken for granted of a cluster that was not asked."""
+        found = differences(self.facts, self._sighted)
+        if found:
+            yield Diagnostic(
+                f"the cluster is not what was compiled for: {', '.join(found)}",
+                mend="name its `context` in the target, so that it is asked, or say what it is",
+                severity=Severity.WARNING,
+            )
 
     def predict(self, manifest: Manifest, snapshot: Snapshot) -> Snapshot:
         """What an apply would make of it, by a dry run of what is not evidently as wanted."""

@@ -15,6 +15,23 @@ if TYPE_CHECKING:
     from orch_kubernetes.client import KubernetesClient
 
 AT_ONCE = 12
+PASSING = frozenset(
+    {
+        "Binding",
+        "ControllerRevision",
+        "CSIStorageCapacity",
+        "Endpoints",
+        "EndpointSlice",
+        "Event",
+        "Lease",
+        "LimitRange",
+        "LocalSubjectAccessReview",
+        "PodMetrics",
+        "PodTemplate",
+        "ResourceQuota",
+    }
+)
+"""Kinds that the cluster writes, or that belong to the namespace and to no application."""
 _TOLD_APART = {"HorizontalPodAutoscaler": ("v2", "v2beta2", "v1")}
 """Versions in the order in which they tell most, where that is not the cluster's own order."""
 

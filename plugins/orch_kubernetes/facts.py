@@ -127,6 +127,16 @@ def sighted(options: Mapping[str, str], seen: Sighting) -> ClusterFacts:
     return replace(said, routes=routes, ingress_class=ingress, gateway_class=gateway)
 
 
+def differences(taken: ClusterFacts, seen: ClusterFacts) -> list[str]:
+    """What a cluster is, where that is not what was taken for granted."""
+    pairs = (
+        ("version", taken.said_version, seen.said_version),
+        ("flavour", taken.flavour.name, seen.flavour.name),
+        ("routes", taken.routes, seen.routes),
+    )
+    return [f"{name} {real} and not {usual}" for name, usual, real in pairs if usual != real]
+
+
 def _asked(options: Mapping[str, str], seen: Sighting) -> str:
     return options.get("version") or seen.version
 

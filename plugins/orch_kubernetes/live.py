@@ -19,7 +19,7 @@ from orch_kubernetes.belonging import (
     own_rows,
     references,
 )
-from orch_kubernetes.discovery import AT_ONCE, discover, group_of
+from orch_kubernetes.discovery import AT_ONCE, PASSING, discover, group_of
 from orch_kubernetes.faults import Missing
 from orch_kubernetes.kinds import WORKLOADS
 from orch_kubernetes.reader.objects import OUR_GROUPS
@@ -36,23 +36,6 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 NEEDED = frozenset((*WORKLOADS, "Service"))
 """Without these there is no telling what runs."""
-_PASSING = frozenset(
-    {
-        "Binding",
-        "ControllerRevision",
-        "CSIStorageCapacity",
-        "Endpoints",
-        "EndpointSlice",
-        "Event",
-        "Lease",
-        "LimitRange",
-        "LocalSubjectAccessReview",
-        "PodMetrics",
-        "PodTemplate",
-        "ResourceQuota",
-    }
-)
-"""Kinds that the cluster writes, or that belong to the namespace and to no application."""
 _PRIORITIES = "/apis/scheduling.k8s.io/v1/priorityclasses"
 HIDDEN = "objects of this kind may not be seen with these rights"
 SHOWN_NAMES = 10
@@ -80,7 +63,7 @@ class LiveRead:
 
     def read(self) -> Reading:
         """The spec and its account. Raises UsageFault when nothing that is meant runs there."""
-        kinds = [kind for kind in discover(self.client) if kind.name not in _PASSING]
+        kinds = [kind for kind in discover(self.client) if kind.name not in PASSING]
         space = self.namespace or self._found_space(kinds)
         rows = own_rows(self._rows(kinds, space))
         holds = self._labelled or by_name(self.selector, rows)

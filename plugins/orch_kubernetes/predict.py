@@ -13,6 +13,7 @@ from orch.types import Diagnostic, Observed, Severity, Snapshot, render_path
 from orch_kubernetes.applying import Applying
 from orch_kubernetes.faults import FieldConflict, Invalid, Missing, NoDryRun
 from orch_kubernetes.kinds import CLAIM, CONTENT_NAMED, part
+from orch_kubernetes.namespaces import goes_with_it, is_going
 from orch_kubernetes.objects import ONLY_LOOKED_FOR
 from orch_kubernetes.origins import SIZE, origin, positions
 from orch_kubernetes.sights import unverified
@@ -49,6 +50,9 @@ class Prediction:
     def of(self, manifest: Manifest) -> Snapshot:
         """The manifest's objects as they would be. Raises Refused for what the API can't take."""
         self._rows = manifest.ledger
+        if not manifest.resources:
+            self._tell_end()
+            return replace(self.snapshot, objects=FrozenDict({}), facts=self._facts())
         made = self._is_there()
         with ThreadPoolExecutor(AT_ONCE) as pool:
             found = list(pool.map(lambda r: self._one(r, asked=made), manifest.resources))
@@ -57,19 +61,33 @@ class Prediction:
                 "\n".join(str(one) for one in self._refused),
                 diagnostics=tuple(self._refused),
             )
-        facts = {
-            "replace": frozenset(self._replace),
-            "unverified": tuple(self._unverified.values()),
-        }
         objects = FrozenDict({one.id: one for one in found})
-        return replace(self.snapshot, objects=objects, facts=FrozenDict(facts))
+        return replace(self.snapshot, objects=objects, facts=self._facts())
+
+    def _facts(self) -> Mapping[str, Any]:
+        return FrozenDict(
+            {
+                "replace": frozenset(self._replace),
+                "unverified": tuple(self._unverified.values()),
+            }
+        )
+
+    def _tell_end(self) -> None:
+        """What is taken down leaves nothing: not the namespace that was made for it, either."""
+        if goes_with_it(self.cluster) is not None:
+            self._unverified[""] = Diagnostic(
+                f"the namespace {self.cluster.space}, which orch made, goes too once it is empty",
+                mend="keep something in it to keep it: claims stay unless --volumes is said",
+                severity=Severity.WARNING,
+            )
 
     def _is_there(self) -> bool:
         """Whether there is a namespace to ask in: the API tries nothing in one to be made."""
         if self.snapshot.objects:
             return True
         space = self.cluster.space
-        if self.cluster.client.one(f"/api/v1/namespaces/{space}") is not None:
+        row = self.cluster.client.one(f"/api/v1/namespaces/{space}")
+        if row is not None and not is_going(row):
             return True
         self._unverified[""] = unverified(f"the namespace {space} is made by the deploy")
         return False
