@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from orch_kubernetes import marks, names
 from orch_kubernetes.faults import FieldConflict, holds
 from orch_kubernetes.kinds import CONTENT_NAMED
-from orch_kubernetes.wire import sent
+from orch_kubernetes.wire import kept_selector, sent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,6 +48,8 @@ class Applying:
         """What is sent, upon what is there."""
         replicas = (row or {}).get("spec", {}).get("replicas")
         made = sent(self.body, self.instance, self.id, self.revision, replicas=replicas)
+        if (selector := kept_selector(made, row)) is not None:
+            made["spec"]["selector"] = selector
         if row is not None and self.kind.name in CONTENT_NAMED:
             # It is named by its content, and that never changes.
             made.pop("stringData", None)

@@ -173,7 +173,7 @@ class Change:
     def _seen(self, row: Row) -> Observed:
         observer = Observer(self.cluster, self.capabilities, None)
         kind = self._kind()
-        return observer.observed(self.action.id, {"kind": kind.name, **row}, [])
+        return observer.observed(self.action.id, {"kind": kind.name, **row}, [], self.action.body)
 
     def _is_done(self, live: Observed) -> bool:
         """Whether this very step was taken before its answer got lost."""

@@ -42,6 +42,17 @@ _IMMUTABLE = (
 )
 NO_DRY_RUN = "does not support dry run"
 TAKE_OVER = "leave it to them, or deploy with --option take_over=yes to own it here"
+
+
+def forget_release(name: str, space: str) -> str:
+    """The command by which Helm forgets a release, while its objects stay."""
+    return f"kubectl delete secret -n {space} -l owner=helm,name={name}"
+
+
+HELM = (
+    "Helm's next upgrade takes it back unless it forgets the release: "
+    f"{forget_release('RELEASE', 'NAMESPACE')}"
+)
 _MANAGER = re.compile(r'conflict with "(?P<name>[^"]*)"(?P<rest>.*)', re.DOTALL)
 _PART = re.compile(r"\.(?P<key>[^.\[\]]+)|\[(?P<item>(?:[^\]\"]|\"(?:[^\"\\]|\\.)*\")*)\]")
 _PAIR = re.compile(r'(?P<key>[A-Za-z]\w*)=(?P<value>"(?:[^"\\]|\\.)*"|[^,]+)')
@@ -71,7 +82,9 @@ class FieldConflict(Conflict):
     def __init__(self, owners: Sequence[Owner], place: str) -> None:
         self.owners = tuple(owners)
         said = "; ".join(f"{owner.manager} owns {owner.field}" for owner in owners)
-        super().__init__(said, place=place, mend=TAKE_OVER)
+        by_helm = any(owner.manager.lower().startswith("helm") for owner in owners)
+        mend = f"{TAKE_OVER}; {HELM}" if by_helm else TAKE_OVER
+        super().__init__(said, place=place, mend=mend)
 
 
 class Owner:

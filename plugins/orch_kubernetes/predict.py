@@ -10,14 +10,15 @@ from orch.errors import Refused
 from orch.frozen import FrozenDict
 from orch.plan.merge import Merger
 from orch.types import Diagnostic, Observed, Severity, Snapshot, render_path
+from orch_kubernetes import helm
 from orch_kubernetes.applying import Applying
 from orch_kubernetes.faults import FieldConflict, Invalid, Missing, NoDryRun
-from orch_kubernetes.kinds import CLAIM, CONTENT_NAMED, part
+from orch_kubernetes.kinds import CLAIM, CONTENT_NAMED, WORKLOADS, part
 from orch_kubernetes.namespaces import goes_with_it, is_going
 from orch_kubernetes.objects import ONLY_LOOKED_FOR
 from orch_kubernetes.origins import SIZE, origin, positions
 from orch_kubernetes.sights import unverified
-from orch_kubernetes.wire import body_of, filled
+from orch_kubernetes.wire import body_of, filled, kept_selector
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -53,6 +54,7 @@ class Prediction:
         if not manifest.resources:
             self._tell_end()
             return replace(self.snapshot, objects=FrozenDict({}), facts=self._facts())
+        wanted = {resource.id for resource in manifest.resources}
         made = self._is_there()
         with ThreadPoolExecutor(AT_ONCE) as pool:
             found = list(pool.map(lambda r: self._one(r, asked=made), manifest.resources))
@@ -61,6 +63,9 @@ class Prediction:
                 "\n".join(str(one) for one in self._refused),
                 diagnostics=tuple(self._refused),
             )
+        theirs = (live.body for id_, live in self.snapshot.objects.items() if id_ in wanted)
+        for warning in helm.warnings(self.cluster, theirs):
+            self._unverified[warning.fault] = warning
         objects = FrozenDict({one.id: one for one in found})
         return replace(self.snapshot, objects=objects, facts=self._facts())
 
@@ -144,7 +149,7 @@ class Prediction:
         )
         made = filled(applying.request(_sized(live)), dict.fromkeys(resource.secrets, ""))
         try:
-            return applying.send(made, dry_run=True)
+            return self._sent(applying, made)
         except Invalid as fault:
             self._invalid(resource, live, fault)
         except FieldConflict as fault:
@@ -163,15 +168,35 @@ class Prediction:
                 self._refuse(resource, fault.fault, fault.mend)
         return None
 
+    def _sent(self, applying: Applying, made: Row) -> Row:
+        """The answer of a dry run; once more where a selector of others is to be kept."""
+        try:
+            return applying.send(made, dry_run=True)
+        except Invalid as fault:
+            row = self.cluster.client.one(applying.path()) if fault.immutable else None
+            if row is None or kept_selector(made, row) is None:
+                raise
+            return applying.send(applying.request(row), dry_run=True)
+
     def _refuse(self, resource: Resource, fault: str, mend: str, field: Sequence[str] = ()) -> None:
         """Note what stands against a resource, at the field of the spec that it comes from."""
         path = origin(self._rows, resource.id, field)
         self._refused.append(Diagnostic(f"{resource.id}: {fault}", path, mend=mend))
 
     def _invalid(self, resource: Resource, live: Observed | None, fault: Invalid) -> None:
-        if live is not None and fault.immutable:
+        if live is not None and live.owner is None and fault.immutable and _selects(live):
+            labels = part(live.body, ("spec", "selector", "matchLabels"))
+            said = ", ".join(f"{key}: {text}" for key, text in labels.items())
+            self._refuse(
+                resource,
+                f"{live.kind} {live.name!r} was made by hand and finds its pods by labels that "
+                "the spec does not have",
+                f"to take it over as it is write `labels: {{{said}}}` there; or remove it",
+            )
+        elif live is not None and fault.immutable:
             self._replace.add(resource.id)
             self._tell_sizes(resource, live)
+        if live is not None and fault.immutable:
             return
         mend = GROWS if resource.kind == CLAIM else ""
         for one in fault.diagnostics or (Diagnostic(fault.fault),):
@@ -191,6 +216,12 @@ class Prediction:
                 mend="resize them by `kubectl patch pvc`; only further replicas get the new size",
                 severity=Severity.WARNING,
             )
+
+
+def _selects(live: Observed) -> bool:
+    """Whether it finds its pods by plain labels of its own."""
+    selector = part(live.body, ("spec", "selector"))
+    return bool(selector) and set(selector) == {"matchLabels"} and live.kind in WORKLOADS
 
 
 def _sizes(body: Mapping[str, Any]) -> dict[str, str]:
