@@ -11,7 +11,7 @@ from orch.errors import UsageFault
 from orch.types import Diagnostic, EventKind, Instance, Operation, Severity
 from orch_kubernetes import marks, names
 from orch_kubernetes.capabilities import capabilities
-from orch_kubernetes.changes import Change
+from orch_kubernetes.changes import Change, Handover, hand_over
 from orch_kubernetes.client import KubernetesClient
 from orch_kubernetes.commands import join
 from orch_kubernetes.compile import compile_kubernetes
@@ -53,6 +53,7 @@ class KubernetesBackend:
         self.client = KubernetesClient(self._options)
         facts_of(self._options)
         self._watched: dict[str, Watched] = {}
+        self._handed_over: dict[str, Handover] = {}
         self._lock = threading.Lock()
 
     @cached_property
@@ -109,7 +110,8 @@ class KubernetesBackend:
     def apply(self, action: Action) -> Iterator[Event]:
         """Do one step."""
         cluster = self._cluster(_instance_of(action))
-        return Change(cluster, self.capabilities(), action, self._take_over).make()
+        change = Change(cluster, self.capabilities(), action, self._take_over, self._handed_over)
+        return change.make()
 
     def rollout(self, action: Action) -> Iterator[Event]:
         """Watch a workload to the end; then earlier configs that nothing names go."""
@@ -131,6 +133,7 @@ class KubernetesBackend:
         for event in watch.events():
             if event.kind is EventKind.HEALTHY:
                 remember_run(cluster, action)
+                hand_over(cluster, self._handed_over, {**row, "kind": kind.name})
                 if action.operation is not Operation.NOOP:
                     collect_configs(cluster)
             yield event

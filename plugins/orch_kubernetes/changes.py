@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from orch.errors import Conflict, Transient
@@ -12,8 +12,9 @@ from orch.plan.merge import Merger
 from orch.types import Event, EventKind, Operation
 from orch_kubernetes import canary, marks, names
 from orch_kubernetes.applying import TRIES, Applying, is_race_for_size
-from orch_kubernetes.client import JSON_PATCH
+from orch_kubernetes.client import JSON_PATCH, MANAGER
 from orch_kubernetes.faults import FieldConflict, Missing
+from orch_kubernetes.health import template_of
 from orch_kubernetes.kinds import CLAIM, CONTENT_NAMED, TEMPLATES, WORKLOADS
 from orch_kubernetes.managed import without_ours
 from orch_kubernetes.namespaces import ensure_namespace
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from orch_kubernetes.sights import Cluster
 
 Row = dict[str, Any]
+Handover = tuple[dict[str, str], dict[str, str]]
+"""By which labels a Service finds pods now, and by which it is to."""
 POLL = 0.3
 GONE_SECONDS = 60.0
 """How long an object may take to go, beyond the grace of its pods."""
@@ -48,6 +51,7 @@ class Change:
     capabilities: Capabilities
     action: Action
     take_over: bool = False
+    handed_over: dict[str, Handover] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._client, self._instance = self.cluster.client, self.cluster.instance
@@ -130,6 +134,8 @@ class Change:
         )
         self._take_size_back(row)
         made = applying.request(row)
+        if row is not None and action.kind == "Service" and action.operation is Operation.ADOPT:
+            self._keep_pods(made, row)
         if row is not None and self._has_canaries():
             made["spec"]["strategy"] = canary.strategy_for(made)
         if action.kind == "Secret":
@@ -206,6 +212,13 @@ class Change:
                     place=action.id,
                     mend="make the plan again",
                 )
+
+    def _keep_pods(self, made: Row, row: Row) -> None:
+        """Whom a Service that others made leads to, it leads to until new pods are there."""
+        there, ours = row["spec"].get("selector"), made["spec"].get("selector")
+        if there and ours and there != ours:
+            made["spec"]["selector"] = there
+            self.handed_over[marks.name_of(row)] = (there, ours)
 
     # -- who owns what -----------------------------------------------------------------------------
 
@@ -295,6 +308,17 @@ class Change:
                 )
             yield Event(EventKind.PROGRESS, self.action.id, "it is being removed")
             time.sleep(POLL)
+
+
+def hand_over(cluster: Cluster, waiting: dict[str, Handover], workload: Row) -> None:
+    """Let Services lead to the pods of a workload that is healthy by now."""
+    labels = template_of(workload).get("metadata", {}).get("labels") or {}
+    for name, (there, ours) in list(waiting.items()):
+        if ours.items() <= labels.items():
+            selector = {**dict.fromkeys(there), **ours}
+            path = cluster.kinds.all["Service"].path(cluster.space, name)
+            cluster.client.merge(path, {"spec": {"selector": selector}}, MANAGER)
+            waiting.pop(name, None)
 
 
 def _grace_of(row: Row) -> float:

@@ -221,9 +221,9 @@ class KubernetesClient:
         made: Row = self.request("PATCH", path, body, query=query, kind=APPLY)
         return made
 
-    def merge(self, path: str, body: Any, manager: str) -> Row:
-        """Change some fields of an object, in the name of another manager."""
-        query = {"fieldManager": manager}
+    def merge(self, path: str, body: Any, manager: str, *, dry_run: bool = False) -> Row:
+        """Change some fields of an object, in the name of a manager."""
+        query = {"fieldManager": manager, **({"dryRun": "All"} if dry_run else {})}
         changed: Row = self.request("PATCH", path, body, query=query, kind=MERGE)
         return changed
 

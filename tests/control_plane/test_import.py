@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from orch.load.document import app_from_document
 from orch.load.resolve import resolve
 from orch.testing.conformance import Trial
 from orch.testing.workloads import Containers
-from orch.types import Fidelity, render_path
+from orch.types import Fidelity, Operation, render_path
 from orch_kubernetes.backend import KubernetesBackend
 
 if TYPE_CHECKING:
@@ -195,3 +196,56 @@ def test_nothing_that_is_meant_is_told(backend: KubernetesBackend, space: str) -
         backend.read_live("nothing", space)
     with pytest.raises(UsageFault, match="nothing runs in any namespace"):
         backend.read_live(f"app={space}")
+
+
+def test_what_helm_made_is_taken_over_in_place_without_a_gap(
+    kubernetes_cluster: KubernetesCluster, backend: KubernetesBackend, space: str
+) -> None:
+    for body in manifests(kubernetes_cluster.image):
+        marks = {"meta.helm.sh/release-name": "store", "meta.helm.sh/release-namespace": space}
+        body["metadata"] |= {
+            "annotations": marks,
+            "labels": {"app.kubernetes.io/managed-by": "Helm"},
+        }
+        create(backend, space, body, "helm")
+    record = _object("v1", "Secret", "sh.helm.release.v1.store.v1", type="helm.sh/release.v1")
+    record["metadata"]["labels"] = {"owner": "helm", "name": "store"}
+    create(backend, space, record, "helm")
+    root = f"/apis/apps/v1/namespaces/{space}/deployments/web"
+    uid = backend.client.get(root)["metadata"]["uid"]
+    trial = Trial(backend, Containers(kubernetes_cluster.image), space, "store")
+    trial.eventually("the release runs", lambda: _ready(backend, space) == 2)
+    document = dict(backend.read_live("store", space).document)
+    planned = trial.plan(document).plan
+    operations = {action.id: action.operation for action in planned.pending}
+    assert operations["service/web"] is Operation.ADOPT
+    (told,) = [warning for warning in planned.warnings if "Helm" in warning.fault]
+    assert f"-n {space} -l owner=helm,name=store" in told.mend
+    least, end = [2], threading.Event()
+
+    def look() -> None:
+        while not end.wait(0.05):
+            least.append(_ready(backend, space))
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        trial.deployed(document)
+    finally:
+        end.set()
+        watcher.join()
+    assert min(least) > 0, "its Service led to nobody for a while"
+    row = backend.client.get(root)
+    assert (row["metadata"]["uid"], row["spec"]["selector"]["matchLabels"]) == (uid, {"app": "web"})
+    assert trial.pending(document) == []
+    trial.down()
+
+
+def _ready(backend: KubernetesBackend, space: str) -> int:
+    """How many addresses the Service `web` leads to."""
+    chosen = "kubernetes.io/service-name=web"
+    path = f"/apis/discovery.k8s.io/v1/namespaces/{space}/endpointslices"
+    slices = backend.client.listed(path, labelSelector=chosen)
+    return sum(
+        bool(one["conditions"].get("ready")) for held in slices for one in held["endpoints"] or ()
+    )

@@ -9,6 +9,7 @@ import pytest
 
 from orch.errors import Refused
 from orch.types import Operation
+from tests.kubernetes_api.controllers import is_ready
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from tests.kubernetes_api.server import Api
 
 WEB = ("apps", "deployments", "shop", "web")
+SERVICE = ("", "services", "shop", "web")
 RECORD = ("", "secrets", "shop", "sh.helm.release.v1.store.v1")
 THEIRS = {"app.kubernetes.io/name": "web", "app.kubernetes.io/instance": "store"}
 
@@ -42,6 +44,10 @@ def chart(trial: Trial, api: Api, manager: str = "helm", *, kept: bool = True) -
         api.platform.make_namespace("shop")
         if manager == "helm":
             api.platform.create(WEB, body, "helm")
+            port = {"name": "http", "port": 8080}
+            service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}}
+            service["spec"] = {"selector": THEIRS, "ports": [port]}
+            api.platform.create(SERVICE, service, "helm")
         else:
             api.platform.apply(WEB, body, "helm", force=False, dry=False)
         if kept:
@@ -117,3 +123,29 @@ def test_what_was_imported_is_adopted(trial: Trial, kubernetes_api: Api) -> None
     assert operations["service/web"] is Operation.ADOPT
     trial.deployed(document)
     assert trial.pending(document) == []
+
+
+def test_a_service_leads_to_the_old_pods_until_new_ones_are_healthy(
+    trial: Trial, kubernetes_api: Api
+) -> None:
+    chart(trial, kubernetes_api)
+    trial.deployed(labelled(trial, "two"))
+    selectors = [
+        (one.row["spec"]["selector"], ready_pods(kubernetes_api, one.version))
+        for one in kubernetes_api.platform.happened
+        if one.key == SERVICE
+    ]
+    ours = {"orch/app": "shop", "orch/service": "web"}
+    assert selectors[-1][0] == ours
+    for selector, pods in selectors:
+        if pods:
+            assert any(selector.items() <= labels.items() for labels in pods), selector
+
+
+def ready_pods(api: Api, version: int) -> list[dict[str, str]]:
+    """The labels of all pods that were ready at a moment."""
+    seen: dict[str, Row] = {}
+    for one in api.platform.happened:
+        if one.key[1] == "pods" and one.version <= version:
+            seen[one.key[3]] = {} if one.type == "DELETED" else one.row
+    return [row["metadata"]["labels"] for row in seen.values() if row and is_ready(row)]

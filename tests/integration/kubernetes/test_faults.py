@@ -242,6 +242,15 @@ def test_a_plan_without_a_namespace_says_that_it_is_not_verified(trial: Trial) -
     assert "the namespace shop is made by the deploy" in warning.fault
 
 
+def test_a_kind_that_is_not_installed_is_told_by_the_plan(trial_of: Callable[..., Trial]) -> None:
+    trial = trial_of(routes="gateway")
+    document = trial.web("one")
+    document["routes"] = [{"host": "shop.example.com", "service": "web", "port": "http"}]
+    with pytest.raises(Refused, match="the cluster has no HTTPRoute") as fault:
+        trial.plan(document)
+    assert "install what brings it" in str(fault.value)
+
+
 def test_a_webhook_that_refuses_dry_runs_leaves_the_plan_to_us(
     trial: Trial, kubernetes_api: Api
 ) -> None:
