@@ -16,7 +16,7 @@ from orch_kubernetes.client import JSON_PATCH, MANAGER
 from orch_kubernetes.faults import FieldConflict, Missing
 from orch_kubernetes.health import template_of
 from orch_kubernetes.kinds import CLAIM, CONTENT_NAMED, TEMPLATES, WORKLOADS
-from orch_kubernetes.managed import without_ours
+from orch_kubernetes.managed import FIXED, all_ours, without_ours
 from orch_kubernetes.namespaces import ensure_namespace
 from orch_kubernetes.objects import ONLY_LOOKED_FOR
 from orch_kubernetes.runs import forget_run
@@ -25,7 +25,7 @@ from orch_kubernetes.versions import missing_values
 from orch_kubernetes.wire import filled, real_name
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
     from orch.backend.capabilities import Capabilities
     from orch.types import Action, Observed
@@ -40,7 +40,6 @@ GONE_SECONDS = 60.0
 """How long an object may take to go, beyond the grace of its pods."""
 RESTARTER = "orch-restart"
 _AGAIN = (Operation.RESTART, Operation.RETRY)
-_BY_HAND = ("kubectl", "helm", "before-first-apply")
 
 
 @dataclass
@@ -140,6 +139,9 @@ class Change:
             made["spec"]["strategy"] = canary.strategy_for(made)
         if action.kind == "Secret":
             made = self._with_values(made, row)
+        adopts = action.operation is Operation.ADOPT and action.kind not in FIXED
+        if row is not None and adopts:
+            self._take_spec(applying.path(), row)
         try:
             written = applying.send(made)
         except Missing as fault:
@@ -238,12 +240,20 @@ class Change:
     def _disown(self, path: str, row: Row) -> None:
         """Fields that tools used by hand own beside us would stay when the spec drops them."""
         entries = row["metadata"].get("managedFields") or []
-        left = without_ours(entries, _BY_HAND)
-        if left == entries:
+        self._account(path, row, without_ours(entries))
+
+    def _take_spec(self, path: str, row: Row) -> None:
+        """What was set by hand is ours from now on: of that, what the spec lacks is to go."""
+        entries = row["metadata"].get("managedFields") or []
+        self._account(path, row, all_ours(entries))
+
+    def _account(self, path: str, row: Row, entries: Sequence[Mapping[str, Any]]) -> None:
+        """Write who owns what, when that differs from what is there."""
+        if list(entries) == list(row["metadata"].get("managedFields") or []):
             return
         patch = [
             {"op": "test", "path": "/metadata/uid", "value": row["metadata"]["uid"]},
-            {"op": "replace", "path": "/metadata/managedFields", "value": left},
+            {"op": "replace", "path": "/metadata/managedFields", "value": list(entries)},
         ]
         self._client.request("PATCH", path, patch, kind=JSON_PATCH)
 

@@ -14,6 +14,7 @@ from orch_kubernetes import helm
 from orch_kubernetes.applying import Applying
 from orch_kubernetes.faults import FieldConflict, Invalid, Missing, NoDryRun
 from orch_kubernetes.kinds import CLAIM, CONTENT_NAMED, WORKLOADS, part
+from orch_kubernetes.managed import FIXED, adopted
 from orch_kubernetes.namespaces import goes_with_it, is_going
 from orch_kubernetes.objects import ONLY_LOOKED_FOR
 from orch_kubernetes.origins import SIZE, origin, positions
@@ -126,6 +127,8 @@ class Prediction:
         row = self._asked(resource, live)
         if row is None:
             return merged
+        if live.owner is None and resource.kind not in FIXED:
+            row = adopted(row)
         keys = self._merger.keys(resource.kind)
         body: Mapping[str, Any] = body_of(row, self.cluster.space, resource.body, keys)
         if body == live.body:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orch.errors import Refused
-from orch.types import Operation
+from orch.types import Op, Operation, render_path
 from tests.kubernetes_api.controllers import is_ready
 
 if TYPE_CHECKING:
@@ -77,6 +77,29 @@ def test_a_release_of_helm_is_taken_over_in_place(trial: Trial, kubernetes_api: 
     assert trial.pending(labelled(trial, "two")) == []
     trial.deployed(labelled(trial, "three"))
     assert trial.pending(labelled(trial, "three")) == []
+
+
+def test_what_the_spec_does_not_have_goes_and_the_plan_shows_it(
+    trial: Trial, kubernetes_api: Api
+) -> None:
+    chart(trial, kubernetes_api)
+    extra = {"name": "extra", "image": "busybox:1"}
+    with kubernetes_api.platform.lock:
+        spec = copy.deepcopy(kubernetes_api.platform.objects[WEB]["spec"])
+        spec["template"]["spec"]["containers"].append(extra)
+        spec["template"]["spec"]["containers"][0]["env"].append({"name": "MORE", "value": "1"})
+        kubernetes_api.platform.merge(WEB, {"spec": spec}, "kubectl-edit")
+    plan = trial.plan(labelled(trial, "two")).plan
+    (action,) = [a for a in plan.pending if a.id == "service/web"]
+    gone = {render_path(c.path) for c in action.changes if c.op is Op.REMOVE}
+    assert {
+        "spec.template.spec.containers.extra",
+        "spec.template.spec.containers.web.env.MORE",
+    } <= gone
+    trial.deployed(labelled(trial, "two"))
+    (container,) = kubernetes_api.platform.objects[WEB]["spec"]["template"]["spec"]["containers"]
+    assert "MORE" not in {one["name"] for one in container["env"]}
+    assert trial.pending(labelled(trial, "two")) == []
 
 
 def test_once_helm_forgot_the_release_nothing_is_told(trial: Trial, kubernetes_api: Api) -> None:
