@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from orch_kubernetes import marks, names
-from orch_kubernetes.faults import FieldConflict, holds
+from orch_kubernetes.client import MANAGER
+from orch_kubernetes.faults import FieldConflict, Invalid, holds
 from orch_kubernetes.kinds import CONTENT_NAMED
-from orch_kubernetes.wire import sent
+from orch_kubernetes.wire import kept_selector, sent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,6 +49,8 @@ class Applying:
         """What is sent, upon what is there."""
         replicas = (row or {}).get("spec", {}).get("replicas")
         made = sent(self.body, self.instance, self.id, self.revision, replicas=replicas)
+        if (selector := kept_selector(made, row)) is not None:
+            made["spec"]["selector"] = selector
         if row is not None and self.kind.name in CONTENT_NAMED:
             # It is named by its content, and that never changes.
             made.pop("stringData", None)
@@ -56,6 +59,23 @@ class Applying:
 
     def send(self, made: Row, *, dry_run: bool = False) -> Row:
         """Apply it. Raises FieldConflict for what others own and nobody gives up."""
+        try:
+            return self._sent(made, dry_run=dry_run)
+        except Invalid as fault:
+            if not self._shares_ports(fault):
+                raise
+        ports = {"spec": {"ports": made["spec"]["ports"]}}
+        row = self.client.merge(self.path(), ports, MANAGER, dry_run=dry_run)
+        return row if dry_run else self._sent(made, dry_run=False)
+
+    def _shares_ports(self, fault: Invalid) -> bool:
+        """Whether a Service that others made has the name of a port of ours at another number.
+
+        Two ports of one name can't be, so that theirs go first.
+        """
+        return self.adopting and self.kind.name == "Service" and "Duplicate value" in fault.fault
+
+    def _sent(self, made: Row, *, dry_run: bool) -> Row:
         path = self.path()
         if self.take_over:
             return self.client.apply(path, made, force=True, dry_run=dry_run)

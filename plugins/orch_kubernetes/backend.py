@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from orch.errors import UsageFault
-from orch.types import EventKind, Instance, Operation
+from orch.types import Diagnostic, EventKind, Instance, Operation, Severity
 from orch_kubernetes import marks, names
 from orch_kubernetes.capabilities import capabilities
-from orch_kubernetes.changes import Change
+from orch_kubernetes.changes import Change, Handover, hand_over
 from orch_kubernetes.client import KubernetesClient
 from orch_kubernetes.commands import join
 from orch_kubernetes.compile import compile_kubernetes
-from orch_kubernetes.facts import facts_of, sighted, yes_or_no
+from orch_kubernetes.facts import differences, facts_of, sighted, yes_or_no
 from orch_kubernetes.forward import PodTunnel, dial, port_of
 from orch_kubernetes.happenings import events
 from orch_kubernetes.kinds import CLAIM
+from orch_kubernetes.live import LiveRead
 from orch_kubernetes.predict import Prediction
 from orch_kubernetes.rollout import Watch
 from orch_kubernetes.runs import remember_run
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from orch.backend.capabilities import Capabilities
-    from orch.backend.contract import LogQuery
+    from orch.backend.contract import LogQuery, Reading
     from orch.spec.application import Application
     from orch.types import Action, Event, LogLine, Manifest, Snapshot, Status
     from orch_kubernetes.facts import ClusterFacts
@@ -53,14 +55,22 @@ class KubernetesBackend:
         self.client = KubernetesClient(self._options)
         facts_of(self._options)
         self._watched: dict[str, Watched] = {}
+        self._handed_over: dict[str, Handover] = {}
         self._lock = threading.Lock()
 
     @cached_property
     def facts(self) -> ClusterFacts:
         """A target that names a cluster is asked once what it is; else its options tell."""
-        if self._options.get("kubeconfig") or self._options.get("context"):
-            return sighted(self._options, self.client.sighting())
-        return facts_of(self._options)
+        return self._sighted if self._is_named else facts_of(self._options)
+
+    @property
+    def _is_named(self) -> bool:
+        """Whether the target says which cluster it is."""
+        return bool(self._options.get("kubeconfig") or self._options.get("context"))
+
+    @cached_property
+    def _sighted(self) -> ClusterFacts:
+        return sighted(self._options, self.client.sighting())
 
     # -- what needs no cluster -----------------------------------------------------------------
 
@@ -79,7 +89,20 @@ class KubernetesBackend:
 
     def observe(self, instance: Instance, manifest: Manifest | None) -> Snapshot:
         """Everything of the instance, and whatever bears a name of the manifest."""
-        return Observer(self._cluster(instance), self.capabilities(), manifest).snapshot()
+        snapshot = Observer(self._cluster(instance), self.capabilities(), manifest).snapshot()
+        if manifest is None or not manifest.resources or self._is_named:
+            return snapshot
+        return replace(snapshot, problems=(*snapshot.problems, *self._mistaken()))
+
+    def _mistaken(self) -> Iterator[Diagnostic]:
+        """What was taken for granted of a cluster that was not asked."""
+        found = differences(self.facts, self._sighted)
+        if found:
+            yield Diagnostic(
+                f"the cluster is not what was compiled for: {', '.join(found)}",
+                mend="name its `context` in the target, so that it is asked, or say what it is",
+                severity=Severity.WARNING,
+            )
 
     def predict(self, manifest: Manifest, snapshot: Snapshot) -> Snapshot:
         """What an apply would make of it, by a dry run of what is not evidently as wanted."""
@@ -89,7 +112,8 @@ class KubernetesBackend:
     def apply(self, action: Action) -> Iterator[Event]:
         """Do one step."""
         cluster = self._cluster(_instance_of(action))
-        return Change(cluster, self.capabilities(), action, self._take_over).make()
+        change = Change(cluster, self.capabilities(), action, self._take_over, self._handed_over)
+        return change.make()
 
     def rollout(self, action: Action) -> Iterator[Event]:
         """Watch a workload to the end; then earlier configs that nothing names go."""
@@ -113,6 +137,7 @@ class KubernetesBackend:
         for event in watch.events():
             if event.kind is EventKind.HEALTHY:
                 remember_run(cluster, action)
+                hand_over(cluster, self._handed_over, {**row, "kind": kind.name})
                 if action.operation is not Operation.NOOP:
                     collect_configs(cluster)
             yield event
@@ -189,6 +214,10 @@ class KubernetesBackend:
     def dial(self, instance: Instance, service: str, replica: str, port: int) -> PodTunnel:
         """A connection to a port of a replica, of any that is ready when none is named."""
         return dial(self._cluster(instance), service, replica, port)
+
+    def read_live(self, selector: str, namespace: str = "") -> Reading:
+        """The spec of what runs, by an application's name or by labels."""
+        return LiveRead(self.client, selector, namespace).read()
 
     # -- the store -----------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from orch.errors import Conflict, Transient
@@ -12,10 +12,11 @@ from orch.plan.merge import Merger
 from orch.types import Event, EventKind, Operation
 from orch_kubernetes import canary, marks, names
 from orch_kubernetes.applying import TRIES, Applying, is_race_for_size
-from orch_kubernetes.client import JSON_PATCH
+from orch_kubernetes.client import JSON_PATCH, MANAGER
 from orch_kubernetes.faults import FieldConflict, Missing
+from orch_kubernetes.health import template_of
 from orch_kubernetes.kinds import CLAIM, CONTENT_NAMED, TEMPLATES, WORKLOADS
-from orch_kubernetes.managed import without_ours
+from orch_kubernetes.managed import FIXED, all_ours, without_ours
 from orch_kubernetes.namespaces import ensure_namespace
 from orch_kubernetes.objects import ONLY_LOOKED_FOR
 from orch_kubernetes.runs import forget_run
@@ -24,7 +25,7 @@ from orch_kubernetes.versions import missing_values
 from orch_kubernetes.wire import filled, real_name
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
     from orch.backend.capabilities import Capabilities
     from orch.types import Action, Observed
@@ -32,12 +33,13 @@ if TYPE_CHECKING:
     from orch_kubernetes.sights import Cluster
 
 Row = dict[str, Any]
+Handover = tuple[dict[str, str], dict[str, str]]
+"""By which labels a Service finds pods now, and by which it is to."""
 POLL = 0.3
 GONE_SECONDS = 60.0
 """How long an object may take to go, beyond the grace of its pods."""
 RESTARTER = "orch-restart"
 _AGAIN = (Operation.RESTART, Operation.RETRY)
-_BY_HAND = ("kubectl", "helm", "before-first-apply")
 
 
 @dataclass
@@ -48,6 +50,7 @@ class Change:
     capabilities: Capabilities
     action: Action
     take_over: bool = False
+    handed_over: dict[str, Handover] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._client, self._instance = self.cluster.client, self.cluster.instance
@@ -130,10 +133,15 @@ class Change:
         )
         self._take_size_back(row)
         made = applying.request(row)
+        if row is not None and action.kind == "Service" and action.operation is Operation.ADOPT:
+            self._keep_pods(made, row)
         if row is not None and self._has_canaries():
             made["spec"]["strategy"] = canary.strategy_for(made)
         if action.kind == "Secret":
             made = self._with_values(made, row)
+        adopts = action.operation is Operation.ADOPT and action.kind not in FIXED
+        if row is not None and adopts:
+            self._take_spec(applying.path(), row)
         try:
             written = applying.send(made)
         except Missing as fault:
@@ -173,7 +181,7 @@ class Change:
     def _seen(self, row: Row) -> Observed:
         observer = Observer(self.cluster, self.capabilities, None)
         kind = self._kind()
-        return observer.observed(self.action.id, {"kind": kind.name, **row}, [])
+        return observer.observed(self.action.id, {"kind": kind.name, **row}, [], self.action.body)
 
     def _is_done(self, live: Observed) -> bool:
         """Whether this very step was taken before its answer got lost."""
@@ -207,6 +215,13 @@ class Change:
                     mend="make the plan again",
                 )
 
+    def _keep_pods(self, made: Row, row: Row) -> None:
+        """Whom a Service that others made leads to, it leads to until new pods are there."""
+        there, ours = row["spec"].get("selector"), made["spec"].get("selector")
+        if there and ours and there != ours:
+            made["spec"]["selector"] = there
+            self.handed_over[marks.name_of(row)] = (there, ours)
+
     # -- who owns what -----------------------------------------------------------------------------
 
     def _take_size_back(self, row: Row | None) -> None:
@@ -225,12 +240,20 @@ class Change:
     def _disown(self, path: str, row: Row) -> None:
         """Fields that tools used by hand own beside us would stay when the spec drops them."""
         entries = row["metadata"].get("managedFields") or []
-        left = without_ours(entries, _BY_HAND)
-        if left == entries:
+        self._account(path, row, without_ours(entries))
+
+    def _take_spec(self, path: str, row: Row) -> None:
+        """What was set by hand is ours from now on: of that, what the spec lacks is to go."""
+        entries = row["metadata"].get("managedFields") or []
+        self._account(path, row, all_ours(entries))
+
+    def _account(self, path: str, row: Row, entries: Sequence[Mapping[str, Any]]) -> None:
+        """Write who owns what, when that differs from what is there."""
+        if list(entries) == list(row["metadata"].get("managedFields") or []):
             return
         patch = [
             {"op": "test", "path": "/metadata/uid", "value": row["metadata"]["uid"]},
-            {"op": "replace", "path": "/metadata/managedFields", "value": left},
+            {"op": "replace", "path": "/metadata/managedFields", "value": list(entries)},
         ]
         self._client.request("PATCH", path, patch, kind=JSON_PATCH)
 
@@ -295,6 +318,17 @@ class Change:
                 )
             yield Event(EventKind.PROGRESS, self.action.id, "it is being removed")
             time.sleep(POLL)
+
+
+def hand_over(cluster: Cluster, waiting: dict[str, Handover], workload: Row) -> None:
+    """Let Services lead to the pods of a workload that is healthy by now."""
+    labels = template_of(workload).get("metadata", {}).get("labels") or {}
+    for name, (there, ours) in list(waiting.items()):
+        if ours.items() <= labels.items():
+            selector = {**dict.fromkeys(there), **ours}
+            path = cluster.kinds.all["Service"].path(cluster.space, name)
+            cluster.client.merge(path, {"spec": {"selector": selector}}, MANAGER)
+            waiting.pop(name, None)
 
 
 def _grace_of(row: Row) -> float:

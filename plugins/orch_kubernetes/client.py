@@ -11,9 +11,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from orch.errors import Denied, OrchError, UsageFault
+from orch.errors import Denied, OrchError, Unreachable, UsageFault
 from orch_kubernetes.facts import Sighting
-from orch_kubernetes.faults import Expired, Missing, broken, fault_of
+from orch_kubernetes.faults import Expired, Missing, broken, fault_of, is_lost
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -32,6 +32,9 @@ POOL = 32
 PATIENCE = 5
 """How often a call that is throttled is made again where the API says after how many seconds."""
 LONGEST_PAUSE = 10.0
+OUTLASTED = 15.0
+"""Seconds for which an API that has answered before is asked again while it is started anew."""
+LOST_PAUSE = 0.5
 MANAGER = "orch"
 APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
@@ -57,6 +60,7 @@ class KubernetesClient:
         self._api: Any = None
         self._opening = threading.Lock()
         self._skew = 0.0
+        self._answered = False
         self._streams: set[Any] = set()
 
     # -- connection ----------------------------------------------------------------------------
@@ -132,7 +136,8 @@ class KubernetesClient:
         headers = {"Content-Type": kind, "Accept": accept}
         seconds = SECONDS if method == "GET" else WRITE_SECONDS
         for left in reversed(range(PATIENCE)):
-            answer = self._send(method, path, query, headers, body=data, timeout=seconds)
+            how = {"body": data, "timeout": seconds}
+            answer = self._outlasting(method, path, query, headers, how)
             self._note_clock(answer)
             pause = _pause_of(answer)
             if not pause or not left:
@@ -141,6 +146,31 @@ class KubernetesClient:
         if answer.status >= HTTPStatus.BAD_REQUEST:
             raise fault_of(answer.status, _told(answer), path)
         return json.loads(answer.data or b"null")
+
+    def _outlasting(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None,
+        headers: Mapping[str, str],
+        how: Mapping[str, Any],
+    ) -> Any:
+        """Send; a connection that is lost is made again for a while, where it once stood.
+
+        A repeated write finds what the first one did: all but PUT may be made twice.
+        """
+        end = time.monotonic() + OUTLASTED
+        while True:
+            try:
+                answer = self._send(method, path, query, headers, **how)
+            except Unreachable as fault:
+                again = self._answered and method != "PUT" and is_lost(fault)
+                if not again or time.monotonic() > end:
+                    raise
+                time.sleep(LOST_PAUSE)
+            else:
+                self._answered = True
+                return answer
 
     def _note_clock(self, answer: Any) -> None:
         with contextlib.suppress(KeyError, TypeError, ValueError):
@@ -192,9 +222,9 @@ class KubernetesClient:
         made: Row = self.request("PATCH", path, body, query=query, kind=APPLY)
         return made
 
-    def merge(self, path: str, body: Any, manager: str) -> Row:
-        """Change some fields of an object, in the name of another manager."""
-        query = {"fieldManager": manager}
+    def merge(self, path: str, body: Any, manager: str, *, dry_run: bool = False) -> Row:
+        """Change some fields of an object, in the name of a manager."""
+        query = {"fieldManager": manager, **({"dryRun": "All"} if dry_run else {})}
         changed: Row = self.request("PATCH", path, body, query=query, kind=MERGE)
         return changed
 

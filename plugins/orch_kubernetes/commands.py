@@ -40,7 +40,7 @@ def join(
     try:
         with _raw_terminal(line, wanted=tty):
             threading.Thread(target=_feed, args=(line,), daemon=True).start()
-            return _code(_heard(line), command)
+            return code_of(_heard(line), command)
     finally:
         line.shutdown()
 
@@ -64,7 +64,7 @@ def _heard(line: Any) -> bytes:
             said += data
 
 
-def _code(said: bytes, command: Sequence[str]) -> int:
+def code_of(said: bytes, command: Sequence[str]) -> int:
     """The exit code in the API's Status; one that never came is a cut connection."""
     if not said:
         raise Unreachable(
@@ -78,9 +78,17 @@ def _code(said: bytes, command: Sequence[str]) -> int:
         if cause.get("reason") == "ExitCode":
             return int(cause["message"])
     raise UsageFault(
-        f"{command[0]!r} could not be started: {status.get('message', 'no reason is told')}",
+        f"{command[0]!r} could not be started: {_cause(str(status.get('message') or ''))}",
         mend="name a program that the image has",
     )
+
+
+def _cause(said: str) -> str:
+    """The words of the runtime, without those of everybody who passed them on."""
+    words = said.partition("OCI runtime exec failed: ")[2] or said
+    while (rest := words.removeprefix("Internal error occurred: ")) != words:
+        words = rest
+    return words or "no reason is told"
 
 
 def _feed(line: Any) -> None:

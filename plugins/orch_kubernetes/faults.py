@@ -7,7 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from orch.errors import Conflict, Denied, OrchError, Refused, Transient, Unreachable
+from orch.errors import (
+    Conflict,
+    Denied,
+    OrchError,
+    Refused,
+    Transient,
+    Unreachable,
+    innermost,
+)
 from orch.types import Diagnostic, render_path
 
 if TYPE_CHECKING:
@@ -21,18 +29,9 @@ _THROTTLED = (
     HTTPStatus.SERVICE_UNAVAILABLE,
     HTTPStatus.GATEWAY_TIMEOUT,
 )
-_ADMISSION = (
-    "admission webhook",
-    "violates podsecurity",
-    "exceeded quota",
-    "validatingadmissionpolicy",
-    "maximum cpu usage",
-    "maximum memory usage",
-    "minimum cpu usage",
-    "minimum memory usage",
-    "unable to validate against any security context constraint",
-)
-"""Words by which an admission is told from a lack of rights: both answer 403."""
+_ADMISSION = ("admission webhook", "validatingadmissionpolicy")
+_OF_ADMISSION = re.compile(r'is forbidden: (?!User ")')
+"""A lack of rights says who can't do what; any other 403 to a write comes from an admission."""
 _IMMUTABLE = (
     "field is immutable",
     "are forbidden",
@@ -43,6 +42,17 @@ _IMMUTABLE = (
 )
 NO_DRY_RUN = "does not support dry run"
 TAKE_OVER = "leave it to them, or deploy with --option take_over=yes to own it here"
+
+
+def forget_release(name: str, space: str) -> str:
+    """The command by which Helm forgets a release, while its objects stay."""
+    return f"kubectl delete secret -n {space} -l owner=helm,name={name}"
+
+
+HELM = (
+    "Helm's next upgrade takes it back unless it forgets the release: "
+    f"{forget_release('RELEASE', 'NAMESPACE')}"
+)
 _MANAGER = re.compile(r'conflict with "(?P<name>[^"]*)"(?P<rest>.*)', re.DOTALL)
 _PART = re.compile(r"\.(?P<key>[^.\[\]]+)|\[(?P<item>(?:[^\]\"]|\"(?:[^\"\\]|\\.)*\")*)\]")
 _PAIR = re.compile(r'(?P<key>[A-Za-z]\w*)=(?P<value>"(?:[^"\\]|\\.)*"|[^,]+)')
@@ -72,7 +82,9 @@ class FieldConflict(Conflict):
     def __init__(self, owners: Sequence[Owner], place: str) -> None:
         self.owners = tuple(owners)
         said = "; ".join(f"{owner.manager} owns {owner.field}" for owner in owners)
-        super().__init__(said, place=place, mend=TAKE_OVER)
+        by_helm = any(owner.manager.lower().startswith("helm") for owner in owners)
+        mend = f"{TAKE_OVER}; {HELM}" if by_helm else TAKE_OVER
+        super().__init__(said, place=place, mend=mend)
 
 
 class Owner:
@@ -115,14 +127,15 @@ def holds(body: Any, path: Sequence[Step]) -> bool:
             body = body[step]
         else:
             items = body if isinstance(body, list) else []
-            fitting = [i for i in items if _fits(i, step)]
+            fitting = [i for i in items if fits(i, step)]
             if not fitting:
                 return False
             body = fitting[0]
     return True
 
 
-def _fits(item: Any, pairs: Sequence[tuple[str, str]]) -> bool:
+def fits(item: Any, pairs: Sequence[tuple[str, str]]) -> bool:
+    """Whether an item of a list has these natural keys."""
     return isinstance(item, dict) and all(
         str(item.get(key, "TCP" if key == "protocol" else "")) == value for key, value in pairs
     )
@@ -138,16 +151,23 @@ def fault_of(status: int, said: Mapping[str, Any], place: str) -> OrchError:
     causes = (said.get("details") or {}).get("causes") or ()
     if NO_DRY_RUN in low:
         return NoDryRun(told, place=place)
-    if any(words in low for words in _ADMISSION) and status < HTTPStatus.INTERNAL_SERVER_ERROR:
-        return Refused(told, place=place, mend="change the spec, or what admits it")
     if "is being terminated" in low:
         mend = "wait until it is gone, then deploy again"
         return Transient(told, place=place, mend=mend)
+    if _is_admission(status, told):
+        return Refused(told, place=place, mend="change the spec, or what admits it")
     if status in _BY_STATUS:
         return _BY_STATUS[status](told, causes, place)
     if status in _THROTTLED:
         return Transient(f"the cluster answers {status}: {told}", place=place)
     return OrchError(f"the cluster refuses it ({status}): {told}", place=place)
+
+
+def _is_admission(status: int, told: str) -> bool:
+    by_name = any(words in told.lower() for words in _ADMISSION)
+    if by_name and status < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return True
+    return status == HTTPStatus.FORBIDDEN and _OF_ADMISSION.search(told) is not None
 
 
 Causes = Sequence[Mapping[str, Any]]
@@ -211,7 +231,8 @@ _BY_STATUS: Mapping[int, Callable[[str, Causes, str], OrchError]] = {
 
 
 def _keys(field: str) -> FieldPath:
-    return tuple(part for part in re.split(r"[.\[\]]+", field) if part)
+    parts = (part for part in re.split(r"[.\[\]]+", field) if part)
+    return tuple(int(part) if part.isdigit() else part for part in parts)
 
 
 # -- connections -----------------------------------------------------------------------------------
@@ -227,10 +248,25 @@ def broken(fault: BaseException, place: str) -> OrchError:
             mend="name the right certificate-authority in the kubeconfig",
         )
     return Unreachable(
-        f"the cluster does not answer: {_brief(text)}",
+        f"the cluster does not answer: {_reason(fault)}",
         place=place,
         mend="see `kubectl cluster-info`",
     )
+
+
+def _reason(fault: BaseException) -> str:
+    """The cause that urllib3 hands on as an argument, else the innermost one."""
+    last = fault.args[-1] if fault.args else None
+    return _reason(last) if isinstance(last, BaseException) else innermost(fault)
+
+
+def is_lost(fault: BaseException | None) -> bool:
+    """Whether a connection was refused or torn down, as while the API is started anew."""
+    while fault is not None:
+        if isinstance(fault, ConnectionError):
+            return True
+        fault = fault.__cause__ or fault.__context__
+    return False
 
 
 def _brief(text: str) -> str:

@@ -9,23 +9,28 @@ from typing import TYPE_CHECKING, Any
 from orch.errors import Refused
 from orch.frozen import FrozenDict
 from orch.plan.merge import Merger
-from orch.types import Diagnostic, Observed, Snapshot
+from orch.types import Diagnostic, Observed, Severity, Snapshot, render_path
+from orch_kubernetes import helm
 from orch_kubernetes.applying import Applying
 from orch_kubernetes.faults import FieldConflict, Invalid, Missing, NoDryRun
-from orch_kubernetes.kinds import CONTENT_NAMED
+from orch_kubernetes.kinds import CLAIM, CONTENT_NAMED, WORKLOADS, part
+from orch_kubernetes.managed import FIXED, adopted
+from orch_kubernetes.namespaces import goes_with_it, is_going
 from orch_kubernetes.objects import ONLY_LOOKED_FOR
+from orch_kubernetes.origins import SIZE, origin, positions
 from orch_kubernetes.sights import unverified
-from orch_kubernetes.wire import body_of, filled
+from orch_kubernetes.wire import body_of, filled, kept_selector
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from orch.backend.capabilities import Capabilities
-    from orch.types import Manifest, Resource
+    from orch.types import LedgerEntry, Manifest, Resource
     from orch_kubernetes.sights import Cluster
 
 Row = dict[str, Any]
 AT_ONCE = 16
+GROWS = "keep the size, or use a storage class with allowVolumeExpansion; no claim ever shrinks"
 
 
 @dataclass
@@ -42,9 +47,15 @@ class Prediction:
 
     def __post_init__(self) -> None:
         self._merger = Merger(self.capabilities)
+        self._rows: Iterable[LedgerEntry] = ()
 
     def of(self, manifest: Manifest) -> Snapshot:
         """The manifest's objects as they would be. Raises Refused for what the API can't take."""
+        self._rows = manifest.ledger
+        if not manifest.resources:
+            self._tell_end()
+            return replace(self.snapshot, objects=FrozenDict({}), facts=self._facts())
+        wanted = {resource.id for resource in manifest.resources}
         made = self._is_there()
         with ThreadPoolExecutor(AT_ONCE) as pool:
             found = list(pool.map(lambda r: self._one(r, asked=made), manifest.resources))
@@ -53,19 +64,36 @@ class Prediction:
                 "\n".join(str(one) for one in self._refused),
                 diagnostics=tuple(self._refused),
             )
-        facts = {
-            "replace": frozenset(self._replace),
-            "unverified": tuple(self._unverified.values()),
-        }
+        theirs = (live.body for id_, live in self.snapshot.objects.items() if id_ in wanted)
+        for warning in helm.warnings(self.cluster, theirs):
+            self._unverified[warning.fault] = warning
         objects = FrozenDict({one.id: one for one in found})
-        return replace(self.snapshot, objects=objects, facts=FrozenDict(facts))
+        return replace(self.snapshot, objects=objects, facts=self._facts())
+
+    def _facts(self) -> Mapping[str, Any]:
+        return FrozenDict(
+            {
+                "replace": frozenset(self._replace),
+                "unverified": tuple(self._unverified.values()),
+            }
+        )
+
+    def _tell_end(self) -> None:
+        """What is taken down leaves nothing: not the namespace that was made for it, either."""
+        if goes_with_it(self.cluster) is not None:
+            self._unverified[""] = Diagnostic(
+                f"the namespace {self.cluster.space}, which orch made, goes too once it is empty",
+                mend="keep something in it to keep it: claims stay unless --volumes is said",
+                severity=Severity.WARNING,
+            )
 
     def _is_there(self) -> bool:
         """Whether there is a namespace to ask in: the API tries nothing in one to be made."""
         if self.snapshot.objects:
             return True
         space = self.cluster.space
-        if self.cluster.client.one(f"/api/v1/namespaces/{space}") is not None:
+        row = self.cluster.client.one(f"/api/v1/namespaces/{space}")
+        if row is not None and not is_going(row):
             return True
         self._unverified[""] = unverified(f"the namespace {space} is made by the deploy")
         return False
@@ -99,6 +127,8 @@ class Prediction:
         row = self._asked(resource, live)
         if row is None:
             return merged
+        if live.owner is None and resource.kind not in FIXED:
+            row = adopted(row)
         keys = self._merger.keys(resource.kind)
         body: Mapping[str, Any] = body_of(row, self.cluster.space, resource.body, keys)
         if body == live.body:
@@ -122,11 +152,12 @@ class Prediction:
         )
         made = filled(applying.request(_sized(live)), dict.fromkeys(resource.secrets, ""))
         try:
-            return applying.send(made, dry_run=True)
+            return self._sent(applying, made)
         except Invalid as fault:
             self._invalid(resource, live, fault)
         except FieldConflict as fault:
-            self._refused.append(Diagnostic(fault.fault, (resource.id,), mend=fault.mend))
+            fields = [positions(resource.body, owner.path) for owner in fault.owners]
+            self._refuse(resource, fault.fault, fault.mend, fields[0] if fields else ())
         except NoDryRun as fault:
             self._unverified[resource.id] = unverified(
                 f"{resource.id}: {fault.fault}", "changes are shown as they are sent"
@@ -134,15 +165,74 @@ class Prediction:
         except Missing as fault:
             self._unverified[resource.id] = unverified(f"{resource.id}: {fault.fault}")
         except Refused as fault:
-            self._refused.append(Diagnostic(fault.fault, (resource.id,), mend=fault.mend))
+            if resource.kind == CLAIM:
+                self._refuse(resource, fault.fault, GROWS, SIZE)
+            else:
+                self._refuse(resource, fault.fault, fault.mend)
         return None
 
+    def _sent(self, applying: Applying, made: Row) -> Row:
+        """The answer of a dry run; once more where a selector of others is to be kept."""
+        try:
+            return applying.send(made, dry_run=True)
+        except Invalid as fault:
+            row = self.cluster.client.one(applying.path()) if fault.immutable else None
+            if row is None or kept_selector(made, row) is None:
+                raise
+            return applying.send(applying.request(row), dry_run=True)
+
+    def _refuse(self, resource: Resource, fault: str, mend: str, field: Sequence[str] = ()) -> None:
+        """Note what stands against a resource, at the field of the spec that it comes from."""
+        path = origin(self._rows, resource.id, field)
+        self._refused.append(Diagnostic(f"{resource.id}: {fault}", path, mend=mend))
+
     def _invalid(self, resource: Resource, live: Observed | None, fault: Invalid) -> None:
-        if live is not None and fault.immutable:
+        if live is not None and live.owner is None and fault.immutable and _selects(live):
+            labels = part(live.body, ("spec", "selector", "matchLabels"))
+            said = ", ".join(f"{key}: {text}" for key, text in labels.items())
+            self._refuse(
+                resource,
+                f"{live.kind} {live.name!r} was made by hand and finds its pods by labels that "
+                "the spec does not have",
+                f"to take it over as it is write `labels: {{{said}}}` there; or remove it",
+            )
+        elif live is not None and fault.immutable:
             self._replace.add(resource.id)
+            self._tell_sizes(resource, live)
+        if live is not None and fault.immutable:
             return
-        found = fault.diagnostics or (Diagnostic(fault.fault),)
-        self._refused.extend(replace(one, path=(resource.id, *one.path[1:])) for one in found)
+        mend = GROWS if resource.kind == CLAIM else ""
+        for one in fault.diagnostics or (Diagnostic(fault.fault),):
+            keys = [str(key) for key in one.path[1:]]
+            field = f"{render_path(one.path[1:])}: " if keys else ""
+            self._refuse(resource, f"{field}{one.fault}", mend, keys)
+
+    def _tell_sizes(self, resource: Resource, live: Observed) -> None:
+        """A StatefulSet that is made anew finds the claims of the one before, as they are."""
+        before, after = _sizes(live.body), _sizes(resource.body)
+        both = sorted(before.keys() & after.keys())
+        kept = [f"{name} ({before[name]})" for name in both if before[name] != after[name]]
+        if kept:
+            self._unverified[f"{resource.id} sizes"] = Diagnostic(
+                f"{resource.id}: claims that are there keep their size: {', '.join(kept)}",
+                origin(self._rows, resource.id, ()),
+                mend="resize them by `kubectl patch pvc`; only further replicas get the new size",
+                severity=Severity.WARNING,
+            )
+
+
+def _selects(live: Observed) -> bool:
+    """Whether it finds its pods by plain labels of its own."""
+    selector = part(live.body, ("spec", "selector"))
+    return bool(selector) and set(selector) == {"matchLabels"} and live.kind in WORKLOADS
+
+
+def _sizes(body: Mapping[str, Any]) -> dict[str, str]:
+    """What each template of claims asks for."""
+    return {
+        claim["metadata"]["name"]: str(part(claim, SIZE))
+        for claim in part(body, ("spec", "volumeClaimTemplates")) or ()
+    }
 
 
 def _sized(live: Observed | None) -> Row | None:

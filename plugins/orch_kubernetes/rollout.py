@@ -24,6 +24,7 @@ from orch_kubernetes.health import (
     template_of,
     why_not,
 )
+from orch_kubernetes.hopes import Hopes
 from orch_kubernetes.ways_in import WaysIn, seen
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ class Watch:
     addresses: Collection[str] = ()
     best: tuple[int, ...] = ()
     moved: float = field(default_factory=time.monotonic)
+    _hopes: Hopes = field(default_factory=Hopes)
     _removed: set[str] = field(default_factory=set)
     _held: bool = False
     _promoted: bool = False
@@ -117,6 +119,10 @@ class Watch:
             counts |= {"replicas": bad}
         if sight.failed:
             return self._failed(row, sight, sight.failed.rstrip("."), counts, why)
+        vain = self._hopes.given_up(row, pods) if sight.seen else ""
+        if vain:
+            said = f"{_count(sight)} ready, and waiting would not help"
+            return self._failed(row, sight, said, counts, vain)
         self._note_progress(sight)
         if self._is_late(row, pods):
             late = f"{_count(sight)} ready after {_deadline_of(row):g} s"

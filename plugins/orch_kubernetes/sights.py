@@ -166,11 +166,14 @@ class Observer:
                     found[id_] = (rank, row)
         return {id_: row for id_, (_, row) in found.items()}
 
-    def observed(self, id_: str, row: Row, pods: list[Row]) -> Observed:
-        """One object."""
+    def observed(
+        self, id_: str, row: Row, pods: list[Row], asked: Mapping[str, Any] | None = None
+    ) -> Observed:
+        """One object, in the words of the body that is asked for where one is."""
         wanted, kind = self._wanted.get(id_), str(row["kind"])
         applied = marks.unpack(marks.annotation(row, marks.APPLIED))
-        asked = wanted.body if wanted and wanted.kind == kind else applied
+        if asked is None:
+            asked = wanted.body if wanted and wanted.kind == kind else applied
         space, keys = self._cluster.space, self._merger.keys(kind)
         body = body_of(row, space, asked, keys)
         owner = marks.owner_of(row, self._instance.target)

@@ -12,7 +12,7 @@ from orch.backend.contract import Lock
 from orch.errors import Conflict, Locked, Transient
 from orch_kubernetes import marks, names
 from orch_kubernetes.faults import Missing
-from orch_kubernetes.namespaces import ensure_namespace
+from orch_kubernetes.namespaces import await_gone, ensure_namespace, leave_namespace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +76,8 @@ class KubernetesStore:
     def _post(self, path: str, body: Row) -> Row:
         try:
             made: Row = self._client.request("POST", path, body)
-        except Missing:
+        except (Missing, Transient):
+            await_gone(self._cluster)
             ensure_namespace(self._cluster)
             made = self._client.request("POST", path, body)
         return made
@@ -173,6 +174,8 @@ class KubernetesStore:
         row = self._lease()
         if row is not None and marks.annotation(row, TOKEN) == lock.token:
             self._remove(row)
+            if not self.names():
+                leave_namespace(self._cluster)
 
     def _remove(self, row: Row) -> None:
         with suppress(Conflict):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 _KEPT = ("name", "labels", "annotations")
 _EMPTY: tuple[Any, ...] = (0, "", False, [], {})
+_SELECTING = ("Deployment", "StatefulSet", "DaemonSet")
 _CLAIMS = ("spec", "volumeClaimTemplates")
 _DEFAULTS: Mapping[str, tuple[Any, ...]] = {
     "protocol": ("TCP",),
@@ -116,6 +117,22 @@ def _value(text: str, values: Mapping[str, str]) -> str:
     return str(with_values(text, quoted))
 
 
+# -- how pods are found ----------------------------------------------------------------------------
+
+
+def kept_selector(body: Mapping[str, Any], live: Mapping[str, Any] | None) -> Row | None:
+    """The selector of a workload that is there, when the pods of a body answer to it as well.
+
+    It never changes. What others made is taken over with theirs; None where ours counts.
+    """
+    there = part(live, ("spec", "selector"))
+    labels = part(body, ("spec", "template", "metadata")).get("labels") or {}
+    wanted = there.get("matchLabels") or {}
+    is_theirs = there and there != part(body, ("spec", "selector"))
+    fits = set(there) == {"matchLabels"} and wanted and wanted.items() <= labels.items()
+    return there if body.get("kind") in _SELECTING and is_theirs and fits else None
+
+
 # -- from the API ----------------------------------------------------------------------------------
 
 
@@ -136,6 +153,8 @@ def body_of(
     body = _with_short_names(body, kind, space)
     if kind == "Secret":
         body = _without_values(body, asked)
+    if asked and asked.get("kind") == kind and kept_selector(asked, body):
+        body = {**body, "spec": {**body["spec"], "selector": asked["spec"]["selector"]}}
     return spelled(body, asked, (), keys) if asked else body
 
 

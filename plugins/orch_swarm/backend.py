@@ -147,8 +147,8 @@ class SwarmBackend:
             )
         return join(self.client, container, list(command), tty=tty)
 
-    def read_live(self, selector: str) -> Reading:
-        """The spec of a running `docker stack`, by its name."""
+    def read_live(self, selector: str, namespace: str = "") -> Reading:  # noqa: ARG002
+        """The spec of a running `docker stack`, by its name; stacks know no namespaces."""
         self.client.node_id()
         return read_stack(Swarm(self.client), selector, self._options)
 

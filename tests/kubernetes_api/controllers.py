@@ -137,7 +137,8 @@ class Controllers(threading.Thread):
             "name": name,
             "labels": {**template["metadata"].get("labels", {}), "pod-template-hash": mark},
             "ownerReferences": [{"apiVersion": row["apiVersion"], "kind": row["kind"],
-                                 "name": owner[3], "uid": row["metadata"]["uid"]}],
+                                 "controller": True, "name": owner[3],
+                                 "uid": row["metadata"]["uid"]}],
         }  # fmt: skip
         body = {
             "apiVersion": "v1",
@@ -221,6 +222,14 @@ class Controllers(threading.Thread):
         )
 
 
+_WAITS = {
+    "bad/name": {"reason": "InvalidImageName", "message": "couldn't parse the name"},
+    "gone/image": {"reason": "ImagePullBackOff", "message": "Back-off: gone/image: not found"},
+    "slow/image": {"reason": "ImagePullBackOff", "message": "Back-off: dial tcp: i/o timeout"},
+}
+"""Images that no pod gets, and what the kubelet says of them."""
+
+
 def pod_status(container: Row, *, ends: bool, began: str) -> Row:
     """How a pod fares."""
     variables = {one["name"]: one.get("value") for one in container.get("env", ())}
@@ -234,6 +243,8 @@ def pod_status(container: Row, *, ends: bool, began: str) -> Row:
             "Pending",
             False,
         )
+    elif (waits := _WAITS.get(container["image"])) is not None:
+        state, phase, ready = {"waiting": waits}, "Pending", False
     elif ends:
         code = 1 if _FAILS.search(script) else 0
         state = {"terminated": {"exitCode": code, "reason": "Error" if code else "Completed"}}

@@ -138,6 +138,8 @@ def fields_of(paths: set[Path]) -> dict[str, Any]:
         for step in path:
             said = f"k:{json.dumps(dict(step))}" if isinstance(step, Item) else f"f:{step}"
             level = level.setdefault(said, {})
+            if isinstance(step, Item):
+                level["."] = {}
     return found
 
 
@@ -146,6 +148,8 @@ def paths_of(fields: dict[str, Any], path: Path = ()) -> Iterator[Path]:
     if not fields and path:
         yield path
     for said, below in fields.items():
+        if said == ".":
+            continue
         kind, _, name = said.partition(":")
         step = Item(json.loads(name).items()) if kind == "k" else name
         yield from paths_of(below, (*path, step))

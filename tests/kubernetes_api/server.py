@@ -40,9 +40,47 @@ KINDS = {
     "horizontalpodautoscalers": "HorizontalPodAutoscaler", "ingresses": "Ingress",
     "poddisruptionbudgets": "PodDisruptionBudget", "networkpolicies": "NetworkPolicy",
     "priorityclasses": "PriorityClass", "ingressclasses": "IngressClass",
-    "endpointslices": "EndpointSlice",
+    "endpointslices": "EndpointSlice", "widgets": "Widget",
+}  # fmt: skip
+GROUPS = {
+    "v1": (
+        "pods", "services", "secrets", "configmaps", "serviceaccounts", "namespaces", "nodes",
+        "events", "persistentvolumeclaims",
+    ),
+    "apps/v1": ("deployments", "statefulsets", "daemonsets", "replicasets"),
+    "batch/v1": ("jobs", "cronjobs"),
+    "autoscaling/v1": ("horizontalpodautoscalers",),
+    "autoscaling/v2": ("horizontalpodautoscalers",),
+    "policy/v1": ("poddisruptionbudgets",),
+    "networking.k8s.io/v1": ("ingresses", "networkpolicies", "ingressclasses"),
+    "coordination.k8s.io/v1": ("leases",),
+    "discovery.k8s.io/v1": ("endpointslices",),
+    "scheduling.k8s.io/v1": ("priorityclasses",),
+    "example.com/v1": ("widgets",),
 }  # fmt: skip
 WIDE = ("namespaces", "nodes", "priorityclasses", "ingressclasses")
+
+
+def groups() -> list[Row]:
+    """The groups of the API with their versions, the first one preferred."""
+    found: dict[str, list[Row]] = {}
+    for api in GROUPS:
+        group, slash, _ = api.partition("/")
+        if slash:
+            found.setdefault(group, []).append({"groupVersion": api})
+    return [
+        {"name": name, "versions": versions, "preferredVersion": versions[0]}
+        for name, versions in found.items()
+    ]
+
+
+def resources(api: str) -> list[Row]:
+    """The kinds of a version, as discovery tells them."""
+    return [
+        {"name": plural, "kind": KINDS[plural], "namespaced": plural not in WIDE,
+         "verbs": ["get", "list", "watch"]}
+        for plural in GROUPS[api]
+    ]  # fmt: skip
 
 
 @dataclass
@@ -200,7 +238,10 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/version":
             return 200, {"gitVersion": self.server_api.version}
         if path == "/apis":
-            return 200, {"groups": [{"name": name} for name in ("apps", "batch", "policy")]}
+            return 200, {"groups": groups()}
+        table = path.removeprefix("/apis/").removeprefix("/api/")
+        if table in GROUPS:
+            return 200, {"resources": resources(table)}
         found = _PATH.fullmatch(path)
         if found is None or found["plural"] not in KINDS:
             raise Refusal(404, "NotFound", "the server could not find the requested resource")
@@ -212,10 +253,9 @@ class Handler(BaseHTTPRequestHandler):
         }
         if name is None and self.command == "GET":
             return self._list(group, plural, space)
-        if found["sub"] == "log":
-            return 200, self._log((group, plural, space, name))
-        if found["sub"] == "portforward":
-            return 200, self._forward((group, plural, space, name))
+        if found["sub"] in ("log", "portforward"):
+            answer = self._log if found["sub"] == "log" else self._forward
+            return 200, answer((group, plural, space, name))
         with platform.lock:
             return self._object(kind, (group, plural, space, name or ""))
 
@@ -253,6 +293,8 @@ class Handler(BaseHTTPRequestHandler):
             items = [
                 {k: v for k, v in row.items() if k not in ("apiVersion", "kind")} for row in rows
             ]
+            if "PartialObjectMetadataList" in self.headers.get("Accept", ""):
+                items = [{"metadata": row["metadata"]} for row in items]
             size = int(self.query.get("limit") or 0) or len(items) or 1
             first = int(self.query.get("continue") or 0)
             metadata: Row = {"resourceVersion": str(platform.version)}

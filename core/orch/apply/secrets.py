@@ -23,7 +23,7 @@ KEY_RECORD = "key"
 KEY_BYTES = 32
 VERSION_LENGTH = 16
 """Hexadecimal digits of a keyed hash that are kept: 64 bits, short enough for a name."""
-_FIT_FOR_A_NAME = re.compile(r"[A-Za-z0-9]{1,24}")
+_FIT_FOR_A_NAME = re.compile(r"[a-z0-9]{1,24}")
 
 
 class SecretReader:

@@ -243,7 +243,12 @@ class KeepsSecrets(Protocol):
 class SupportsLiveRead(Protocol):
     """What runs there can be read back into a spec."""
 
-    def read_live(self, selector: str) -> Reading: ...
+    def read_live(self, selector: str, namespace: str = "") -> Reading:
+        """The spec of what a name means, in a namespace, or where it is found when none is named.
+
+        Raises UsageFault when there is nothing.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,9 @@ def _read_back(connection: Connection) -> Mapping[str, Any]:
     from orch.backend.contract import SupportsLiveRead
 
     if isinstance(connection.backend, SupportsLiveRead):
-        return connection.backend.read_live(connection.instance.name).document
+        instance = connection.instance
+        named = instance.namespace if instance.namespace != DEFAULT_NAMESPACE else ""
+        return connection.backend.read_live(instance.name, named).document
     raise UsageFault(
         "nothing is deployed here",
         place=str(connection.instance),

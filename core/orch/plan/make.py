@@ -136,20 +136,23 @@ def _notes(actions: Iterable[Action], by_hand: Sequence[Release], reason: str) -
     if reason != "deploy":
         return []
     scaled = {
-        size.partition("=")[0]: release
+        name: (size, release)
         for release in reversed(by_hand)
-        for size in release.reason.split()[1:]
+        for name, _, size in (said.partition("=") for said in release.reason.split()[1:])
     }
-    return [
-        _taken_back(action, scaled[name])
+    told = (
+        _taken_back(action, *scaled[name])
         for action in actions
         if action.operation is Operation.UPDATE and (name := action.id.rpartition("/")[2]) in scaled
-    ]
+    )
+    return [note for note in told if note]
 
 
-def _taken_back(action: Action, release: Release) -> str:
-    fields = ", ".join(render_path(change.path) for change in action.changes)
-    return (
+def _taken_back(action: Action, size: str, release: Release) -> str:
+    """What a step takes back of a size; what somebody else changed is drift, and told as that."""
+    changes = [c for c in action.changes if not c.drift and str(c.old) == size]
+    fields = ", ".join(render_path(change.path) for change in changes)
+    return fields and (
         f"{action.id} was scaled by hand ({release.reason}, release {release.number}); "
         f"this takes back: {fields}"
     )

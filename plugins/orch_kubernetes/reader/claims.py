@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 from orch.load.item import Item
 from orch.types import Consequence, Fidelity
-from orch_kubernetes.reader.part import IMPLIED, PLACE, note_identity, put_labels
+from orch_kubernetes.reader.part import (
+    IMPLIED,
+    PLACE,
+    TOOL,
+    is_tools,
+    note_identity,
+    put_labels,
+)
 from orch_kubernetes.reader.values import quantity, size, spec_name, text_of
 from orch_kubernetes.storage import MODES
 
@@ -150,7 +157,10 @@ class Claims:
             writer.note(path, item.at("metadata", "name"), Fidelity.NATIVE, PLACE)
             writer.note(path, item.value.get("status"))
             for key, label in (item.at("metadata", "labels") or Item({})).items():
-                writer.put((*path, "labels", key), label)
+                if is_tools(key):
+                    writer.note(path, label, Fidelity.NATIVE, TOOL)
+                else:
+                    writer.put((*path, "labels", key), label)
         writer.note(path, spec.get("volumeName"), Fidelity.NATIVE, "the cluster binds it")
         mode = spec.get("volumeMode")
         if mode is not None and text_of(mode) == "Filesystem":

@@ -169,7 +169,7 @@ class Secrets:
             self._writer.set((*path, "key"), "/".join(parts), leaf)
             for name, value in options.items():
                 self._writer.set((*path, "options", name), value, leaf)
-        elif thing is not None and thing.kind == "Secret" and not leaf.place.file:
+        elif _stays(thing) and thing is not None and not leaf.place.file:
             self._outside(path, thing.name, key, leaf)
             self._writer.note(path, leaf, Fidelity.NATIVE, ON_CLUSTER)
         else:
@@ -188,6 +188,11 @@ class Secrets:
         full = (thing.namespace, thing.title, key)
         known = self._names.known(full)
         return ("secrets", known or self._names.give(full, list(wishes)))
+
+
+def _stays(thing: Thing | None) -> bool:
+    """Whether a Secret outlives the spec: those that orch made go once no spec asks for them."""
+    return thing is not None and thing.kind == "Secret" and not is_ours(thing)
 
 
 def decoded(leaf: Item) -> str | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from orch.frozen import FrozenDict
 from orch.load.item import Item
 from orch.types import Consequence, Fidelity
-from orch_kubernetes import names
+from orch_kubernetes import marks, names
 from orch_kubernetes.flavours import FLAVOURS
 from orch_kubernetes.reader.objects import Pods, texts
 from orch_kubernetes.reader.values import is_true, number_of
@@ -245,7 +245,7 @@ def put_labels(writer: Writer, thing: Thing, path: FieldPath) -> None:
 def is_tools(key: str) -> bool:
     """Whether a label is a tool's or the cluster's own, and none of the application."""
     told = key.startswith(("helm.sh/", "batch.kubernetes.io/"))
-    return told or key in _HASHES or key == names.MANAGED_BY
+    return told or key in _HASHES or key in (names.MANAGED_BY, marks.INSTANCE, marks.NAMESPACE)
 
 
 def is_note(key: str) -> bool:

@@ -211,7 +211,7 @@ def _rest(part: Part) -> None:
         if item is None or key == "dnsPolicy" or any(leaf.ways for leaf in item.leaves()):
             continue
         usual = item.value in ("", _DEFAULTS.get(key, ""))
-        own = is_ours(part.thing) and key == "serviceAccountName"
+        own = is_ours(part.thing) and key in ("serviceAccountName", "serviceAccount")
         if usual or own:
             part.note(item, OWN if own else DEFAULT)
         elif key in _OVERRIDDEN or isinstance(item.value, bool):

@@ -19,6 +19,13 @@ USUAL_CPU = 80
 HIGHEST = 100
 ABSOLUTE = "use is measured in per cent of the reservation, or by a metric for each pod"
 DECIDES = "the autoscaler decides how many there are"
+USUAL_PACE = {
+    "scaleUp": [
+        {"type": "Pods", "value": 4, "periodSeconds": 15},
+        {"type": "Percent", "value": 100, "periodSeconds": 15},
+    ],
+    "scaleDown": [{"type": "Percent", "value": 100, "periodSeconds": 15}],
+}
 _DELAYS = (("scaleUp", "scale_up_delay"), ("scaleDown", "scale_down_delay"))
 
 
@@ -64,7 +71,18 @@ def _autoscale(around: Around, thing: Thing) -> None:
         window = spec.at("behavior", key, "stabilizationWindowSeconds")
         if number_of(window) is not None:
             part.put(("autoscale", field), window, seconds(number_of(window) or 0))
+        _pace(part, spec.at("behavior", key), key)
     _size(part, least or 1, most)
+
+
+def _pace(part: Part, behavior: Item | None, key: str) -> None:
+    """The usual pace, which a cluster writes out beside whatever else is said of it."""
+    if behavior is None or behavior.get("policies") is None:
+        return
+    said = {name: item.plain() for name, item in behavior.items()}
+    if said.get("selectPolicy", "Max") == "Max" and said["policies"] == USUAL_PACE[key]:
+        part.note(behavior.get("policies"), DEFAULT)
+        part.note(behavior.get("selectPolicy"), DEFAULT)
 
 
 def _size(part: Part, least: int, most: int) -> None:

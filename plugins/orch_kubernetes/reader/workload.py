@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from orch.load.item import Item
+from orch.spec.deploy import UpdateConfig
 from orch.types import Consequence, Fidelity
 from orch_kubernetes import names
 from orch_kubernetes.job import CONCURRENCY
@@ -35,6 +36,7 @@ SERVICES = (
 WORKLOADS = (*SERVICES, "Job", "CronJob", "Pod")
 _CONCURRENCY = {theirs: ours for ours, theirs in CONCURRENCY.items()}
 _BACKOFF = 6
+USUAL = UpdateConfig()
 BOTH = "a new replica starts before an old one ends; how many are away at once is not said"
 ONE_WRITER = "a volume or port has one holder at a time, so the old replica ends first"
 BY_HAND = "an update goes on by itself"
@@ -158,7 +160,9 @@ def write_update(part: Part) -> None:
         if number is not None:
             part.put(("deploy", "update_config", field), spec.get(key), seconds(number))
     ready = number_of(spec.get("minReadySeconds"))
-    if ready is not None:
+    if ready == USUAL.monitor.seconds and is_ours(thing):
+        part.note(spec.get("minReadySeconds"), OWN)
+    elif ready is not None:
         part.put(
             ("deploy", "update_config", "monitor"), spec.get("minReadySeconds"), seconds(ready)
         )

@@ -64,3 +64,20 @@ def test_two_namespaces_are_compared(orch: Orch) -> None:
         assert seen[side]["drifted"] == []
     same = orch("compare", "--live", "prod", "kubernetes:prod", "shop", "--exit-code")
     assert "Both were deployed from the same spec." in same.stdout
+
+
+def test_what_kubectl_made_is_compared_with_what_orch_deployed(
+    orch: Orch, kubernetes_api: Api
+) -> None:
+    orch("deploy", "--target", "prod")
+    labels = {"app": "shop"}
+    container = {"name": "web", "image": "busybox:3", "args": ["sleep", "1000"]}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+    spec = {"replicas": 2, "selector": {"matchLabels": labels}, "template": template}
+    metadata = {"name": "web", "labels": labels}
+    body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec}
+    with kubernetes_api.platform.lock:
+        kubernetes_api.platform.make_namespace("byhand")
+        kubernetes_api.platform.create(("apps", "deployments", "byhand", "web"), body, "kubectl")
+    seen = orch("compare", "--live", "prod", "lab:byhand", "shop", "--json", code=None).data
+    assert changes(seen)["services.web.image"] == ("busybox:1", "busybox:3")

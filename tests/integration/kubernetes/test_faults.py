@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from orch.errors import Denied, Refused, Transient, Unreachable
 from orch.types import EventKind, Verdict
+from orch_kubernetes import client as client_module
+from orch_kubernetes import hopes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,16 +63,37 @@ def test_a_write_whose_answer_got_lost_is_not_done_twice(trial: Trial, kubernete
 
 
 def test_a_connection_that_is_cut_while_it_writes_is_told(
-    trial: Trial, kubernetes_api: Api
+    trial: Trial, kubernetes_api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(client_module, "OUTLASTED", 1.0)
     trial.deployed(trial.web("one"))
     kubernetes_api.cut("PATCH", "/deployments/web\\?(?!.*dryRun)", times=99)
     plan = trial.plan(trial.web("two")).plan
-    with pytest.raises(Unreachable):
+    with pytest.raises(Unreachable, match=r"does not answer: [A-Z]") as fault:
         trial.run(plan)
+    assert "(" not in fault.value.fault.partition(";")[0], "no value of Python's is shown"
     kubernetes_api.faults.clear()
     trial.deployed(trial.web("two"))
     assert text_of(kubernetes_api) == "two"
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH", "POST"])
+def test_an_api_that_is_started_anew_is_outlasted(
+    trial: Trial, kubernetes_api: Api, method: str
+) -> None:
+    trial.plan(trial.web())
+    kubernetes_api.cut(method, "/namespaces/shop/(deployments|secrets)", times=2)
+    kubernetes_api.cut(method, "/namespaces/shop/(services|leases)", times=1, after=True)
+    trial.deployed(trial.web())
+    assert trial.pending(trial.web()) == []
+
+
+def test_an_api_that_never_answered_is_not_waited_for(trial: Trial, kubernetes_api: Api) -> None:
+    kubernetes_api.cut("GET", ".", times=99)
+    began = time.monotonic()
+    with pytest.raises(Unreachable, match="does not answer"):
+        trial.plan(trial.web())
+    assert time.monotonic() - began < client_module.OUTLASTED / 2
 
 
 def test_a_right_that_is_missing_is_named(trial: Trial, kubernetes_api: Api) -> None:
@@ -111,8 +135,31 @@ def test_a_value_that_is_refused_is_told_with_its_field(trial: Trial, kubernetes
     trial.deployed(trial.web("one"))
     cause = {"field": "spec.template.spec.containers[0].image", "message": "Required value"}
     kubernetes_api.answer("PATCH", "/deployments/", 422, "invalid", causes=[cause], times=99)
-    with pytest.raises(Refused, match=r"containers\.0\.image.*Required value"):
+    with pytest.raises(Refused, match=r"containers\[0\]\.image: Required value") as fault:
         trial.plan(trial.web("two"))
+    (told,) = fault.value.diagnostics
+    assert told.path == ("services", "web", "image")
+
+
+def test_a_claim_that_can_not_grow_is_told_at_its_size(trial: Trial, kubernetes_api: Api) -> None:
+    def sized(size: str) -> Row:
+        made = trial.web("one")
+        mount = {"type": "volume", "source": "data", "target": "/data"}
+        made["services"]["web"]["volumes"] = [mount]
+        return {**made, "volumes": {"data": {"access": "shared", "size": size}}}
+
+    trial.deployed(sized("10M"))
+    said = (
+        'persistentvolumeclaims "data" is forbidden: only dynamically provisioned pvc can be '
+        "resized and the storageclass that provisions the pvc must support resize"
+    )
+    kubernetes_api.answer("PATCH", "/persistentvolumeclaims/", 403, said, times=99)
+    with pytest.raises(Refused) as fault:
+        trial.plan(sized("20M"))
+    (told,) = fault.value.diagnostics
+    assert told.path == ("volumes", "data", "size")
+    assert "allowVolumeExpansion" in told.mend
+    assert "log in" not in str(fault.value)
 
 
 # -- watches ---------------------------------------------------------------------------------------
@@ -155,12 +202,53 @@ def test_what_the_controller_has_not_seen_is_not_ready(trial: Trial, kubernetes_
     assert trial.status().healthy
 
 
+# -- what will never run -------------------------------------------------------------------------
+
+
+def of_image(document: Row, image: str, deadline: str) -> Row:
+    service = document["services"]["web"] | {"image": image}
+    service["deploy"] = {"update_config": {"progress_deadline": deadline}}
+    return {**document, "services": {"web": service}}
+
+
+@pytest.mark.parametrize("image", ["bad/name", "gone/image"])
+def test_an_image_that_no_waiting_brings_fails_before_the_deadline(
+    trial: Trial, monkeypatch: pytest.MonkeyPatch, image: str
+) -> None:
+    monkeypatch.setattr(hopes, "PULL_SECONDS", 2.0)
+    trial.deployed(trial.web("one"))
+    outcome = trial.deploy(of_image(trial.web("two"), image, "10m"))
+    assert outcome.verdict is Verdict.ROLLED_BACK
+    assert "waiting would not help" in trial.told()
+    assert f"web: {'Invalid' if image == 'bad/name' else ''}Image" in trial.told()
+
+
+def test_a_registry_that_does_not_answer_is_waited_for(
+    trial: Trial, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hopes, "PULL_SECONDS", 0.0)
+    trial.deployed(trial.web("one"))
+    outcome = trial.deploy(of_image(trial.web("two"), "slow/image", "2s"))
+    assert outcome.verdict is Verdict.ROLLED_BACK
+    assert "waiting would not help" not in trial.told()
+    assert "timed out progressing" in trial.told()
+
+
 # -- dry runs --------------------------------------------------------------------------------------
 
 
 def test_a_plan_without_a_namespace_says_that_it_is_not_verified(trial: Trial) -> None:
     (warning,) = trial.plan(trial.web()).plan.warnings
     assert "the namespace shop is made by the deploy" in warning.fault
+
+
+def test_a_kind_that_is_not_installed_is_told_by_the_plan(trial_of: Callable[..., Trial]) -> None:
+    trial = trial_of(routes="gateway")
+    document = trial.web("one")
+    document["routes"] = [{"host": "shop.example.com", "service": "web", "port": "http"}]
+    with pytest.raises(Refused, match="the cluster has no HTTPRoute") as fault:
+        trial.plan(document)
+    assert "install what brings it" in str(fault.value)
 
 
 def test_a_webhook_that_refuses_dry_runs_leaves_the_plan_to_us(

@@ -62,6 +62,8 @@ def test_what_another_applies_is_not_fought_over(
     assert "argocd owns" in str(fault.value)
     assert "TEXT" in str(fault.value)
     assert "take_over=yes" in str(fault.value)
+    (told,) = fault.value.diagnostics
+    assert told.path == ("services", "web", "environment", "TEXT")
     taking = trial_of(take_over="yes")
     taking.deployed(taking.web("two"))
     assert env_of(kubernetes_api)["TEXT"] == "two"
@@ -127,6 +129,21 @@ def test_a_size_that_changes_while_we_write_is_the_autoscalers(
     assert deployment(kubernetes_api)["spec"]["replicas"] == 6
 
 
+def test_drift_beside_a_size_by_hand_is_not_taken_for_it(trial: Trial, kubernetes_api: Api) -> None:
+    document = trial.web("one", replicas=2)
+    trial.deployed(document)
+    trial.run(trial.session().scale_plan({"web": 3}))
+    with kubernetes_api.platform.lock:
+        spec = copy.deepcopy(deployment(kubernetes_api)["spec"])
+        spec["template"]["spec"]["containers"][0]["env"][0]["value"] = "theirs"
+        kubernetes_api.platform.merge(WEB, {"spec": spec}, "kubectl-set")
+    plan = trial.plan(document).plan
+    (note,) = [note for note in plan.notes if "scaled by hand" in note]
+    assert note.endswith("this takes back: spec.replicas")
+    (action,) = plan.pending
+    assert len(action.changes) > 1
+
+
 # -- made by hand ----------------------------------------------------------------------------------
 
 
@@ -175,6 +192,23 @@ def test_what_can_not_be_changed_is_replaced_and_keeps_its_data(
     assert WEB not in kubernetes_api.platform.objects
     assert ("apps", "statefulsets", "shop", "web") in kubernetes_api.platform.objects
     assert kubernetes_api.platform.objects[claim]["metadata"]["uid"] == before
+
+
+def test_claims_that_a_new_statefulset_finds_keep_their_size_and_it_is_said(
+    trial: Trial,
+) -> None:
+    def document(size: str) -> dict[str, Any]:
+        made = trial.web("one")
+        mount = {"type": "volume", "source": "data", "target": "/data"}
+        made["services"]["web"]["volumes"] = [mount]
+        return {**made, "volumes": {"data": {"per_replica": True, "size": size}}}
+
+    trial.deployed(document("5M"))
+    plan = trial.plan(document("9M")).plan
+    (action,) = [a for a in plan.pending if a.id == "service/web"]
+    assert action.operation is Operation.REPLACE
+    (warning,) = [w for w in plan.warnings if "keep their size" in w.fault]
+    assert "data (5Mi)" in warning.fault
 
 
 # -- jobs that go ----------------------------------------------------------------------------------

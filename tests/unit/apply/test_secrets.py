@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -60,6 +61,17 @@ def test_a_rotated_value_rolls_what_uses_it(shop: Any, spec: Any) -> None:
 def test_a_providers_own_version_is_used(shop: Any, spec: Any) -> None:
     shop.vault.versions["pw"] = "v7"
     assert shop.plan(spec).versions == {"pw": "v7"}
+
+
+@pytest.mark.parametrize("own", ["V7", "a-b", "a_b", "x" * 25, ""])
+def test_one_that_does_not_fit_into_every_platforms_names_is_hashed(
+    shop: Any, spec: Any, own: str
+) -> None:
+    shop.vault.versions["pw"] = own
+    version = shop.plan(spec).versions["pw"]
+    assert re.fullmatch("[0-9a-f]{16}", version)
+    shop.vault.versions["pw"] = f"{own}x"
+    assert shop.plan(spec).versions["pw"] != version
 
 
 def test_a_value_that_changed_since_makes_the_plan_stale(shop: Any, spec: Any) -> None:

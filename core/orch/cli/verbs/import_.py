@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     "helm template CHART | orch import - -o orch.yaml",
     "orch import -f manifests/ -o orch.yaml",
     "orch import shop --backend swarm -o orch.yaml",
+    "orch import app=shop --backend kubernetes --namespace prod",
 )
 @click.argument("named", nargs=-1, type=FILES, metavar="FILE... | NAME")
 @option("-f", "--file", multiple=True, type=FILES, help="The same: a file, a folder, or - .")
@@ -73,7 +74,8 @@ def command(
     """Write a spec from files of another format, and tell what could not be carried over.
 
     With --backend or --target it is made from what runs there under a name, such as that of a
-    `docker stack`. The spec goes to stdout or the file that -o names, the ledger to stderr.
+    `docker stack`, or with labels, such as app=shop. The spec goes to stdout or the file that -o
+    names, the ledger to stderr.
     """
     from orch.cli.render.document import spec_text
 
@@ -124,7 +126,7 @@ def _live(choice: TargetChoice, names: tuple[Path, ...]) -> tuple[Reading, str]:
                 f"{backend.name} can't read back what runs there",
                 mend="import the file that it was deployed from",
             )
-        return backend.read_live(str(names[0])), backend.name
+        return backend.read_live(str(names[0]), target.namespace), backend.name
 
 
 def _variables(choice: SpecChoice) -> dict[str, str]:
