@@ -351,7 +351,10 @@ def test_a_cluster_is_recognised(
     assert recognise(version, frozenset(groups), frozenset(labels)).name == name
 
 
-@pytest.mark.parametrize("option", [{"flavour": "mine"}, {"version": "1.19"}, {"routes": "magic"}])
+@pytest.mark.parametrize(
+    "option",
+    [{"flavour": "mine"}, {"version": "1.19"}, {"routes": "magic"}, {"load_balancer": "some"}],
+)
 def test_options_that_are_not_known_are_refused(option: dict[str, str]) -> None:
     with pytest.raises(UsageFault):
         KubernetesBackend(option)

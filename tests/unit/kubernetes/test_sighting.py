@@ -180,3 +180,20 @@ def test_what_is_seen_and_what_is_said(
 ) -> None:
     facts = sighted(options, seen)
     assert (facts.flavour.name, facts.routes, facts.ingress_class) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "groups", "balanced"),
+    [
+        ({}, (), False),
+        ({}, ("metallb.io",), True),
+        ({"load_balancer": "yes"}, (), True),
+        ({"load_balancer": "no"}, ("metallb.io",), False),
+        ({"flavour": "k3s"}, (), True),
+        ({"flavour": "k3s", "load_balancer": "no"}, (), False),
+    ],
+)
+def test_whether_a_published_port_gets_an_address(
+    options: dict[str, str], groups: tuple[str, ...], *, balanced: bool
+) -> None:
+    assert sighted(options, Sighting("v1.36.2", frozenset(groups))).load_balancer is balanced
