@@ -73,9 +73,10 @@ def test_a_port_that_is_published_later_is_waited_for_too(
 def test_status_tells_that_an_address_is_missing(balanced: Trial, kubernetes_api: Api) -> None:
     no_address(kubernetes_api)
     balanced.run(balanced.plan(published(balanced)).plan, wait=False)
-    balanced.eventually("all replicas are ready", lambda: balanced.service().ready == 1)
+    said = "web-published has no address yet"
+    balanced.eventually("it is told", lambda: balanced.service().message == said)
     web = balanced.service()
-    assert (web.healthy, web.message) == (False, "web-published has no address yet")
+    assert (web.ready, web.healthy, web.message) == (1, False, said)
     assert any(
         "no quota" in line
         for line in balanced.backend.why(balanced.instance, "web")  # type: ignore[attr-defined]
