@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
 from enum import StrEnum
-from functools import cache
+from functools import cache, partial
 from types import UnionType
-from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from orch import types
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    _Reader = Callable[[Any], Any]
 
 T = TypeVar("T")
 NEVER = frozenset({"secrets"})
@@ -39,38 +44,45 @@ def _fields(kind: Any) -> tuple[tuple[str, Any], ...]:
 
 def decoded(kind: type[T], raw: Any) -> T:
     """A value of this dataclass. Raises KeyError, TypeError or ValueError when it isn't one."""
-    hints = _hints(cast("Any", kind))
-    unknown = set(raw) - set(hints)
+    if not isinstance(raw, dict):
+        msg = f"{kind.__name__} is no mapping"
+        raise TypeError(msg)
+    readers = _readers(cast("Any", kind))
+    unknown = raw.keys() - readers.keys()
     if unknown:
         msg = f"unknown field {min(unknown)!r}"
         raise ValueError(msg)
-    return kind(**{name: _decode(hints[name], item) for name, item in raw.items()})
+    return kind(
+        **{
+            name: item if (reader := readers[name]) is None else reader(item)
+            for name, item in raw.items()
+        }
+    )
 
 
 @cache
-def _hints(kind: Any) -> dict[str, Any]:
+def _readers(kind: Any) -> dict[str, _Reader | None]:
+    """How each field is read; None for one that JSON holds as it is."""
     from collections.abc import Mapping
 
-    return get_type_hints(kind, {**vars(types), "Mapping": Mapping})
+    hints = get_type_hints(kind, {**vars(types), "Mapping": Mapping})
+    return {name: _reader_of(hint) for name, hint in hints.items()}
 
 
-def _decode(kind: Any, raw: Any) -> Any:
-    origin = get_origin(kind)
-    if origin in (Union, UnionType):
-        return _decode_union(kind, raw)
-    if origin is tuple:
-        return tuple(_decode(get_args(kind)[0], item) for item in raw)
-    if isinstance(kind, type) and is_dataclass(kind):
-        return decoded(kind, raw)
-    if isinstance(kind, type) and issubclass(kind, StrEnum):
-        return kind(raw)
-    return raw
+def _reader_of(hint: Any) -> _Reader | None:
+    if get_origin(hint) in (Union, UnionType):
+        readers = [_reader_of(choice) for choice in get_args(hint) if is_dataclass(choice)]
+        return _unless_none(readers[0]) if readers else None
+    if get_origin(hint) is tuple:
+        return _each(_reader_of(get_args(hint)[0]))
+    if isinstance(hint, type) and is_dataclass(hint):
+        return partial(decoded, hint)
+    return hint if isinstance(hint, type) and issubclass(hint, StrEnum) else None
 
 
-def _decode_union(kind: Any, raw: Any) -> Any:
-    if raw is None:
-        return None
-    for choice in get_args(kind):
-        if isinstance(choice, type) and is_dataclass(choice):
-            return decoded(choice, raw)
-    return raw
+def _each(reader: _Reader | None) -> _Reader:
+    return tuple if reader is None else lambda raw: tuple(map(reader, raw))
+
+
+def _unless_none(reader: _Reader | None) -> _Reader:
+    return lambda raw: None if raw is None or reader is None else reader(raw)
