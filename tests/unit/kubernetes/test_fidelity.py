@@ -143,9 +143,25 @@ def pairs() -> list[Pair]:
     return list(test.pairs())
 
 
+@pytest.fixture(scope="module")
+def chosen(pairs: list[Pair]) -> list[Pair]:
+    """Without what differs in the object around it alone: jobs by the clock, a job's helpers.
+
+    The plain flavour and both versions have them all.
+    """
+    return [pair for pair in pairs if not _is_repeated(pair)]
+
+
+def _is_repeated(pair: Pair) -> bool:
+    if pair.path[0] != "jobs":
+        return False
+    by_clock = "schedule" in pair.after["jobs"]["gamma"] and "schedule" not in pair.path
+    return by_clock or bool({"sidecars", "pre_start"} & set(pair.path))
+
+
 @pytest.mark.parametrize("flavour", OTHERS)
-def test_every_flavour_tells_of_every_field(flavour: str, pairs: list[Pair]) -> None:
-    found = all_faults(KubernetesBackend({"flavour": flavour}), pairs)
+def test_every_flavour_tells_of_every_field(flavour: str, chosen: list[Pair]) -> None:
+    found = all_faults(KubernetesBackend({"flavour": flavour}), chosen)
     assert not found, "\n".join(found[:50])
 
 
@@ -156,6 +172,6 @@ def test_every_version_tells_of_every_field(version: str, pairs: list[Pair]) -> 
 
 
 @pytest.mark.parametrize("flavour", ["gke", "openshift"])
-def test_taking_out_any_field_is_noticed(flavour: str, pairs: list[Pair]) -> None:
-    found = undetected(KubernetesBackend({"flavour": flavour}), pairs)
+def test_taking_out_any_field_is_noticed(flavour: str, chosen: list[Pair]) -> None:
+    found = undetected(KubernetesBackend({"flavour": flavour}), chosen)
     assert not found, "\n".join(found[:50])
