@@ -76,6 +76,7 @@ LOOKS = {
     "top": ["--once"],
     "wait": ["--timeout", "20s"],
     "exec": ["web", "--", "true"],
+    "port-forward": ["web", ":8080"],
     "backends": [],
     "schema": [],
     "completion": ["bash"],
