@@ -145,18 +145,8 @@ def pairs() -> list[Pair]:
 
 @pytest.fixture(scope="module")
 def chosen(pairs: list[Pair]) -> list[Pair]:
-    """Without what differs in the object around it alone: jobs by the clock, a job's helpers.
-
-    The plain flavour and both versions have them all.
-    """
-    return [pair for pair in pairs if not _is_repeated(pair)]
-
-
-def _is_repeated(pair: Pair) -> bool:
-    if pair.path[0] != "jobs":
-        return False
-    by_clock = "schedule" in pair.after["jobs"]["gamma"] and "schedule" not in pair.path
-    return by_clock or bool({"sidecars", "pre_start"} & set(pair.path))
+    """Without the helpers of jobs, who are as those of services; the plain flavour has all."""
+    return [p for p in pairs if p.path[0] != "jobs" or not {"sidecars", "pre_start"} & set(p.path)]
 
 
 @pytest.mark.parametrize("flavour", OTHERS)
