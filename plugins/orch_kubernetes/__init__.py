@@ -29,6 +29,8 @@ OPTIONS = FrozenDict(
         "gateway": "Gateway that is there and is used, as NAME or NAMESPACE/NAME.",
         "issuer": "Cluster issuer of cert-manager for ACME certificates, letsencrypt by default.",
         "storage_class": "Storage class of volumes that name no driver.",
+        "load_balancer": "yes or no: whether Services of that type get an address; by default "
+        "what is usual for the flavour, or what the API of the cluster shows.",
         "take_over": "yes takes fields from other tools that set them again and again.",
         "shared_storage_class": "The same for volumes that several may mount.",
     }

@@ -9,7 +9,7 @@ VERBS: dict[str, dict[str, str]] = {
         "validate": "Check a spec and tell all its faults.",
         "explain": "Tell what a field means, its default, and what becomes of it on a backend.",
         "schema": "Print the JSON Schema of the spec or of an output.",
-        "import": "Write a spec from a file of another format.",
+        "import": "Write a spec from files of another format, or from what runs.",
         "compile": "Print what a backend makes of a spec, and what became of every field.",
         "compare": "Put backends side by side: what each would hold, emulate or lose.",
     },
