@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orch.backend.discovery import installed
-from tests.docs.blocks import DOCS, ROOT
+from tests.docs.blocks import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -66,6 +67,7 @@ def test_variables_are_read_from_a_pipe(place: Place) -> None:
     assert "given" in ended.out
 
 
+OURS = re.compile(r"orch: |/orch/")
 ENDING = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 
 
@@ -84,8 +86,9 @@ def test_a_command_that_is_ended_as_it_starts_leaves_no_trace(
     os.mkfifo(place.folder / "p")
     command = place.start("validate", "-f", "p", stderr=subprocess.PIPE)
     time.sleep(after)  # the moment itself is what is tried
-    # A signal that comes before the interpreter has read our first line ends it by itself.
-    assert ended(command, number) in ((130, "orch: interrupted\n"), (-number, ""))
+    code, told = ended(command, number)
+    # A signal that comes before the interpreter has read our first line ends it in its own way.
+    assert (code, told) == (130, "orch: interrupted\n") or (code and not OURS.search(told)), told
 
 
 @ENDING

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from orch.plan.file import save_plan
-from orch.testing.conformance.changes import FAILS
+from orch.testing.conformance.changes import FAILS, HOLDS
 from orch.testing.conformance.trial import Cases, Trial, needs
 from orch.types import Operation, Verdict
 
@@ -89,7 +89,7 @@ class SecrecyCases(Cases):
     @needs("exec", "secret-versions")
     def test_a_failed_deploy_takes_its_secret_back(self, trial: Trial) -> None:
         mounts = [{"source": "token", "target": "token"}]
-        document = self._document(trial, secrets=mounts, **trial.web_service("good", **FAILS))
+        document = self._document(trial, secrets=mounts, **trial.web_service("good", **HOLDS))
         trial.secrets.values["token"] = f"{CANARY}-one"
         trial.deployed(document)
         trial.secrets.values["token"] = f"{CANARY}-two"
