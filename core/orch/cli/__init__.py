@@ -42,7 +42,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     import gc
 
-    _interrupts_end_at_once()
+    try:
+        _interrupts_end_at_once()
+    except KeyboardInterrupt:
+        _end()
     # A short-lived process makes millions of values and drops none: collecting them only costs.
     # Whatever goes on to talk to a target turns the collector on again, see connect.
     gc.disable()
@@ -60,14 +63,15 @@ def _interrupts_end_at_once() -> None:
     import signal
     from contextlib import suppress
 
-    def end(_number: int, _frame: object) -> None:
-        os.write(2, b"orch: interrupted\n")
-        os._exit(130)
-
     with suppress(ValueError):  # in another thread than the main one the caller's way stands
-        signal.signal(signal.SIGTERM, end)
+        signal.signal(signal.SIGTERM, _end)
         if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as for a job in the background
-            signal.signal(signal.SIGINT, end)
+            signal.signal(signal.SIGINT, _end)
+
+
+def _end(*_: object) -> None:
+    os.write(2, b"orch: interrupted\n")
+    os._exit(130)
 
 
 def _mend_streams() -> None:
