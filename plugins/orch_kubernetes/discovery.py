@@ -36,15 +36,17 @@ _TOLD_APART = {"HorizontalPodAutoscaler": ("v2", "v2beta2", "v1")}
 """Versions in the order in which they tell most, where that is not the cluster's own order."""
 
 
-def discover(client: KubernetesClient) -> list[Kind]:
+def discover(client: KubernetesClient, *, whole: bool = False) -> list[Kind]:
     """Every kind of a namespace that can be listed, each in the version that tells most.
 
-    A group whose server is away is left out. Raises Denied or Unreachable.
+    A group whose server is away, or that may not be read, is left out; `whole` raises its fault
+    instead. Raises Denied, Transient or Unreachable.
     """
     groups = client.get("/apis").get("groups") or ()
     apis = ["v1", *(api for group in groups for api in _versions(group))]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        tables = dict(zip(apis, pool.map(lambda api: _resources(client, api), apis), strict=True))
+        read = pool.map(lambda api: _resources(client, api, needed=whole or api == "v1"), apis)
+        tables = dict(zip(apis, read, strict=True))
     found: dict[tuple[str, str], Kind] = {}
     for api in apis:
         for row in tables[api]:
@@ -67,11 +69,11 @@ def _versions(group: Mapping[str, Any]) -> list[str]:
     return sorted(all_, key=lambda api: api != first)
 
 
-def _resources(client: KubernetesClient, api: str) -> Sequence[Mapping[str, Any]]:
+def _resources(client: KubernetesClient, api: str, *, needed: bool) -> Sequence[Mapping[str, Any]]:
     try:
         said = client.get(f"/apis/{api}" if "/" in api else f"/api/{api}")
     except (Missing, Transient, Denied):
-        if api == "v1":
+        if needed:
             raise
         return ()
     return [

@@ -99,7 +99,7 @@ def leave_namespace(cluster: Cluster) -> None:
 
 
 def _is_empty(cluster: Cluster) -> bool:
-    kinds = [kind for kind in discover(cluster.client) if kind.name not in PASSING]
+    kinds = [k for k in discover(cluster.client, whole=True) if k.name not in PASSING]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         rows = [row for held in pool.map(lambda kind: _held(cluster, kind), kinds) for row in held]
     return not own_rows(rows)

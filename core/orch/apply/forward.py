@@ -6,17 +6,19 @@ import errno
 import socket
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from orch.errors import OrchError, UsageFault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from orch.backend.contract import Tunnel
 
 CHUNK = 65536
+CROWDED = 0.1
+"""Seconds until a process that may open no more files tries to again."""
 LINGER = 10.0
 """Seconds without a word after which an answer to whoever will say nothing more is given up: not
 every tunnel can tell the replica that its client has ended."""
@@ -52,9 +54,11 @@ class Listener:
             try:
                 connection, _ = self._socket.accept()
             except OSError as fault:
-                if fault.errno in (errno.ECONNABORTED, errno.EMFILE):
-                    continue
-                return
+                if fault.errno in (errno.EMFILE, errno.ENFILE):
+                    time.sleep(CROWDED)
+                elif fault.errno != errno.ECONNABORTED:
+                    return
+                continue
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
@@ -134,13 +138,3 @@ def _not_bound(fault: OSError, place: str) -> UsageFault:
     if fault.errno == errno.EACCES:
         return UsageFault("it takes more rights to listen there", place=place, mend=other)
     return UsageFault(str(fault.strerror), place=place, mend="name an address of this host")
-
-
-@contextmanager
-def closing_all(listeners: list[Listener]) -> Iterator[None]:
-    """Listeners that are closed at the end, whatever happens."""
-    try:
-        yield
-    finally:
-        for listener in listeners:
-            listener.close()

@@ -50,13 +50,16 @@ def test_what_others_may_use_stays(trial_of: Callable[..., Trial], kubernetes_ap
     assert ("", "namespaces", "", "shared") in kubernetes_api.platform.objects
 
 
-@pytest.mark.parametrize("hidden", [False, True])
+@pytest.mark.parametrize(
+    ("path", "code"),
+    [("", 0), ("/shop/widgets", 403), ("/apis/example.com/v1$", 403), ("/example.com/v1$", 503)],
+)
 def test_what_holds_something_or_may_hold_it_stays(
-    trial: Trial, kubernetes_api: Api, *, hidden: bool
+    trial: Trial, kubernetes_api: Api, path: str, code: int
 ) -> None:
     trial.deployed(trial.web())
-    if hidden:
-        kubernetes_api.answer("GET", "/shop/widgets", 403, "forbidden", times=99)
+    if path:
+        kubernetes_api.answer("GET", path, code, "not for you", times=99)
     else:
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "mine"}}
         with kubernetes_api.platform.lock:

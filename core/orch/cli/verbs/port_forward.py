@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import threading
+from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from orch.backend.contract import SupportsForward
     from orch.cli.choices import SpecChoice, TargetChoice
     from orch.cli.connect import Connection
+    from orch.cli.render.out import Out
     from orch.cli.root import Settings
 
 _PORT = re.compile(r"(?:(?P<local>\d*):)?(?P<remote>[^:]+)")
@@ -63,7 +66,7 @@ def command(
     REMOTE is a port of the service by number or name. LOCAL is the same number when it is left out,
     and a free one when it is empty or 0.
     """
-    from orch.apply.forward import closing_all
+    from orch.apply.forward import Listener
     from orch.cli.connect import connected_by_name, need_deployed
 
     wishes = [_wish(text) for text in ports]
@@ -72,10 +75,14 @@ def command(
         need_deployed(connection, [service])
         numbers = [backend.port_of(connection.instance, service, w.remote) for w in wishes]
         chosen = _replica(connection, service, replica)
-        listeners: list[Listener] = []
-        with closing_all(listeners):
+        with ExitStack() as open_ones:
+            listeners: list[Listener] = []
             for wish, number in zip(wishes, numbers, strict=True):
-                listeners.append(_listener(connection, service, chosen, wish, number, address))
+                local = number if wish.local is None else wish.local
+                dial = partial(backend.dial, connection.instance, service, chosen, number)
+                say = partial(_tell, settings.out, f"{service}:{number}")
+                listeners.append(Listener(address, local, dial, say))
+                open_ones.callback(listeners[-1].close)
             for listener, number in zip(listeners, numbers, strict=True):
                 settings.out.write(f"{_shown(listener)} -> {service}:{number}\n")
                 listener.start()
@@ -114,19 +121,8 @@ def _replica(connection: Connection, service: str, wanted: str | None) -> str:
     raise UsageFault(f"{which} has no ready replica", mend=states or "see orch ps")
 
 
-def _listener(
-    connection: Connection, service: str, replica: str, wish: Wish, number: int, address: str
-) -> Listener:
-    from orch.apply.forward import Listener
-
-    backend, instance = _forwarding(connection), connection.instance
-    local = number if wish.local is None else wish.local
-    return Listener(
-        address,
-        local,
-        lambda: backend.dial(instance, service, replica, number),
-        lambda text: connection.out.say(f"{service}:{number}: {text}"),
-    )
+def _tell(out: Out, port: str, text: str) -> None:
+    out.say(f"{port}: {text}")
 
 
 def _shown(listener: Listener) -> str:
