@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from orch_kubernetes import marks, names
+from orch_kubernetes import helm, marks, names
 from orch_kubernetes.health import labels_of
 from orch_kubernetes.kinds import CLAIM, CONTENT_NAMED, TEMPLATES, part
 
@@ -23,10 +23,9 @@ RUNNING = (
     "ReplicationController",
     "Pod",
 )
-RELEASE = "meta.helm.sh/release-name"
 KEYS = (
     marks.INSTANCE,
-    RELEASE,
+    helm.RELEASE,
     "app.kubernetes.io/instance",
     names.PART_OF,
     names.NAME,
@@ -126,7 +125,7 @@ def names_in(rows: Iterable[Row]) -> list[str]:
 
 
 def _said(row: Row, key: str) -> str:
-    return marks.annotation(row, key) if key == RELEASE else said_labels(row).get(key, "")
+    return marks.annotation(row, key) if key == helm.RELEASE else said_labels(row).get(key, "")
 
 
 def said_labels(row: Row) -> dict[str, str]:

@@ -157,6 +157,7 @@ def differences(taken: ClusterFacts, seen: ClusterFacts) -> list[str]:
         ("version", taken.said_version, seen.said_version),
         ("flavour", taken.flavour.name, seen.flavour.name),
         ("routes", taken.routes, seen.routes),
+        ("load_balancer", *("yes" if f.load_balancer else "no" for f in (taken, seen))),
     )
     return [f"{name} {real} and not {usual}" for name, usual, real in pairs if usual != real]
 

@@ -1,4 +1,4 @@
-"""1,000 services on Kubernetes: compile (goal 0.7 s), first apply (8 s), a plan of nothing (3 s).
+"""1,000 services on Kubernetes: first apply (8 s), a plan of nothing (3 s).
 
 The API is the tests' double, in a process of its own, or the cluster that ORCH_TEST_KUBECONFIG
 names; there a namespace `orch-bench` is made, and removed at the end. Services want no replicas,
@@ -70,8 +70,6 @@ with tempfile.TemporaryDirectory() as folder:
     scratch = Path(folder)
     path = scratch / "big.yaml"
     path.write_text(spec(1000).replace("replicas: 3", "replicas: 0"))
-    compiled = [ORCH, "compile", "-f", path, "--backend", "kubernetes", "--output", "json"]
-    report("kubernetes_compile_1000", process_seconds(compiled), "s")
     with api(scratch) as kubeconfig:
         target = ["-b", "kubernetes", "--namespace", SPACE, "--option", f"kubeconfig={kubeconfig}"]
         app = ["-f", path, *target, "--loose"]

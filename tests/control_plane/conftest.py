@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from orch.testing.conformance import Trial
+from orch.testing.workloads import Containers
+from orch_kubernetes.backend import KubernetesBackend
 from tests.control_plane import settings
 from tests.control_plane.cluster import raised
 from tests.integration.conftest import tool_archive
@@ -54,6 +58,34 @@ def kubernetes_cluster(
     folder = tmp_path_factory.mktemp("kubernetes") / "cluster"
     with raised(folder, programs, root) as cluster:
         yield KubernetesCluster(cluster.kubeconfig, settings.TOOL_IMAGE, cluster)
+
+
+@pytest.fixture
+def backend(kubernetes_cluster: KubernetesCluster) -> Iterator[KubernetesBackend]:
+    """The backend on that cluster, closed afterwards."""
+    made = KubernetesBackend({"kubeconfig": str(kubernetes_cluster.kubeconfig)})
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def space(backend: KubernetesBackend) -> Iterator[str]:
+    """A namespace that is there already, removed afterwards."""
+    name = f"t{uuid.uuid4().hex[:8]}"
+    backend.client.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+    yield name
+    backend.client.delete(f"/api/v1/namespaces/{name}")
+
+
+@pytest.fixture
+def trial(
+    kubernetes_cluster: KubernetesCluster, backend: KubernetesBackend, space: str
+) -> Iterator[Trial]:
+    """An instance of its own in that namespace."""
+    made = Trial(backend, Containers(kubernetes_cluster.image), "default", space)
+    yield made
+    made.session().unlock()
+    made.down()
 
 
 def built_programs() -> Path:

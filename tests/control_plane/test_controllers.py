@@ -4,123 +4,105 @@ from __future__ import annotations
 
 import copy
 import threading
-import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orch.testing.conformance import Trial
-from orch.testing.workloads import Containers
 from orch.types import Verdict
-from orch_kubernetes.backend import KubernetesBackend
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.control_plane.conftest import KubernetesCluster
+    from orch.testing.conformance import Trial
 
 pytestmark = [pytest.mark.optional, pytest.mark.slow, pytest.mark.timeout(300)]
 FAILS = {"monitor": "0s", "progress_deadline": "8s"}
-
-
-@pytest.fixture
-def live(kubernetes_cluster: KubernetesCluster) -> Iterator[Trial]:
-    backend = KubernetesBackend({"kubeconfig": str(kubernetes_cluster.kubeconfig)})
-    name = f"t{uuid.uuid4().hex[:8]}"
-    trial = Trial(backend, Containers(kubernetes_cluster.image), "default", name)
-    yield trial
-    trial.session().unlock()
-    trial.down()
-    backend.client.delete(f"/api/v1/namespaces/{name}")
-    backend.close()
 
 
 def deployments(trial: Trial) -> str:
     return f"/apis/apps/v1/namespaces/{trial.instance.name}/deployments"
 
 
-def test_a_canary_that_fails_is_alone_and_goes(live: Trial) -> None:
+def test_a_canary_that_fails_is_alone_and_goes(trial: Trial) -> None:
     pace = {**FAILS, "canary": 1, "parallelism": 4, "order": "start-first", "monitor": "1s"}
-    good = live.web("good", replicas=4, update_config=pace)
-    live.deployed(good)
+    good = trial.web("good", replicas=4, update_config=pace)
+    trial.deployed(good)
     most, over = [0], threading.Event()
 
     def look() -> None:
         while not over.wait(0.1):
-            (web,) = live.backend.client.listed(deployments(live))  # type: ignore[attr-defined]
+            (web,) = trial.backend.client.listed(deployments(trial))  # type: ignore[attr-defined]
             status = web["status"]
             if status.get("observedGeneration") == web["metadata"]["generation"]:
                 most.append(status.get("replicas", 0) - 4)
 
     looking = threading.Thread(target=look)
-    plan = live.plan(live.web("bad", ready=False, replicas=4, update_config=pace)).plan
+    plan = trial.plan(trial.web("bad", ready=False, replicas=4, update_config=pace)).plan
     looking.start()
-    outcome = live.run(plan)
+    outcome = trial.run(plan)
     over.set()
     looking.join()
-    assert outcome.verdict is Verdict.ROLLED_BACK, live.told()
+    assert outcome.verdict is Verdict.ROLLED_BACK, trial.told()
     assert max(most) == 1, "no more than the canary was ever made beside the old ones"
-    assert live.pending(good) == []
+    assert trial.pending(good) == []
 
 
-def test_a_canary_that_is_well_is_followed_by_all(live: Trial) -> None:
+def test_a_canary_that_is_well_is_followed_by_all(trial: Trial) -> None:
     pace = {**FAILS, "canary": 1, "parallelism": 3, "monitor": "1s"}
-    live.deployed(live.web("one", replicas=3, update_config=pace))
-    second = live.web("two", replicas=3, update_config=pace)
-    live.deployed(second)
-    assert any("go first" in event.message for event in live.events), live.told()
-    assert live.service().updated == 3
-    assert live.pending(second) == []
+    trial.deployed(trial.web("one", replicas=3, update_config=pace))
+    second = trial.web("two", replicas=3, update_config=pace)
+    trial.deployed(second)
+    assert any("go first" in event.message for event in trial.events), trial.told()
+    assert trial.service().updated == 3
+    assert trial.pending(second) == []
 
 
-def test_an_ordered_service_gets_rid_of_its_stuck_pod(live: Trial) -> None:
+def test_an_ordered_service_gets_rid_of_its_stuck_pod(trial: Trial) -> None:
     pace = {**FAILS, "progress_deadline": "20s"}
-    good = live.web("good", replicas=2, ordered=True, update_config=pace)
-    live.deployed(good)
+    good = trial.web("good", replicas=2, ordered=True, update_config=pace)
+    trial.deployed(good)
     bad = copy.deepcopy(good)
-    bad["services"]["web"] |= live.workload.unstartable()
-    outcome = live.deploy(bad)
-    assert outcome.verdict is Verdict.ROLLED_BACK, live.told()
+    bad["services"]["web"] |= trial.workload.unstartable()
+    outcome = trial.deploy(bad)
+    assert outcome.verdict is Verdict.ROLLED_BACK, trial.told()
     assert "Image" in outcome.failed["service/web"]
-    assert live.service().ready == 2
-    assert live.pending(good) == []
+    assert trial.service().ready == 2
+    assert trial.pending(good) == []
 
 
-def test_the_schedulers_words_are_told(live: Trial) -> None:
+def test_the_schedulers_words_are_told(trial: Trial) -> None:
     resources = {"reservations": {"cpus": 900}}
-    outcome = live.deploy(live.web("one", update_config=FAILS, resources=resources))
+    outcome = trial.deploy(trial.web("one", update_config=FAILS, resources=resources))
     assert "Insufficient cpu" in outcome.failed["service/web"]
-    assert any("Insufficient cpu" in line for line in live.backend.why(live.instance, "web"))  # type: ignore[attr-defined]
+    assert any("Insufficient cpu" in line for line in trial.why())
 
 
-def test_a_crash_is_told_by_its_code(live: Trial) -> None:
+def test_a_crash_is_told_by_its_code(trial: Trial) -> None:
     pace = {**FAILS, "monitor": "3s"}
-    crash: dict[str, Any] = {**live.shell("exit 3"), "deploy": {"update_config": pace}}
-    outcome = live.deploy({"services": {"web": crash}})
+    crash: dict[str, Any] = {**trial.shell("exit 3"), "deploy": {"update_config": pace}}
+    outcome = trial.deploy({"services": {"web": crash}})
     assert "ended with code 3" in outcome.failed["service/web"]
 
 
-def test_a_priority_belongs_to_one_namespace(live: Trial) -> None:
-    document = live.web("one", priority=50)
-    live.deployed(document)
-    classes = live.backend.client.listed("/apis/scheduling.k8s.io/v1/priorityclasses")  # type: ignore[attr-defined]
-    name = live.instance.name
+def test_a_priority_belongs_to_one_namespace(trial: Trial) -> None:
+    document = trial.web("one", priority=50)
+    trial.deployed(document)
+    classes = trial.backend.client.listed("/apis/scheduling.k8s.io/v1/priorityclasses")  # type: ignore[attr-defined]
+    name = trial.instance.name
     assert f"{name}.{name}-50" in {row["metadata"]["name"] for row in classes}
-    assert live.pending(document) == []
+    assert trial.pending(document) == []
 
 
-def test_a_job_that_is_gone_after_its_time_is_not_run_again(live: Trial) -> None:
-    if not live.backend.facts.has("job_ttl"):  # type: ignore[attr-defined]
+def test_a_job_that_is_gone_after_its_time_is_not_run_again(trial: Trial) -> None:
+    if not trial.backend.facts.has("job_ttl"):  # type: ignore[attr-defined]
         pytest.skip("this cluster removes no jobs by itself")
-    document = {"jobs": {"prepare": live.shell("echo done", ttl="1s")}}
-    live.deployed(document)
-    live.eventually("the job is gone", lambda: not live.status().services)
-    assert live.pending(document) == []
+    document = {"jobs": {"prepare": trial.shell("echo done", ttl="1s")}}
+    trial.deployed(document)
+    trial.eventually("the job is gone", lambda: not trial.status().services)
+    assert trial.pending(document) == []
 
 
-def test_every_kind_of_field_is_as_wanted_once_it_is_there(live: Trial) -> None:
+def test_every_kind_of_field_is_as_wanted_once_it_is_there(trial: Trial) -> None:
     """Defaults, amounts and what the API leaves out are no changes, and no drift."""
-    document = live.web(
+    document = trial.web(
         "one",
         replicas=2,
         resources={
@@ -149,15 +131,15 @@ def test_every_kind_of_field_is_as_wanted_once_it_is_there(live: Trial) -> None:
         "routes": [{"host": "shop.example.com", "service": "web", "port": "http"}],
         "policies": [{"to": {"service": "web", "port": "http"}, "from": [{"service": "web"}]}],
         "jobs": {
-            "report": live.shell("true", schedule="0 3 * * *"),
-            "once": live.shell("true", timeout="2m"),
+            "report": trial.shell("true", schedule="0 3 * * *"),
+            "once": trial.shell("true", timeout="2m"),
         },
     }
-    live.deployed(document)
-    client = live.backend.client  # type: ignore[attr-defined]
+    trial.deployed(document)
+    client = trial.backend.client  # type: ignore[attr-defined]
     asked: list[str] = []
     real = client.apply
     client.apply = lambda path, *args, **how: (asked.append(path), real(path, *args, **how))[1]
-    assert live.pending(document) == []
+    assert trial.pending(document) == []
     assert asked == [], "all is evidently as wanted: no dry run is needed"
-    assert live.session().drift() == ()
+    assert trial.session().drift() == ()

@@ -5,19 +5,16 @@ from __future__ import annotations
 import hashlib
 import socket
 import urllib.request
-import uuid
 from typing import TYPE_CHECKING
 
 import pytest
 
-from orch.testing.conformance import Trial
-from orch.testing.workloads import Containers
-from orch_kubernetes.backend import KubernetesBackend
 from tests.kubernetes_api.forwarder import Forwarder, forward_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from orch.testing.conformance import Trial
     from tests.control_plane.conftest import KubernetesCluster
 
 pytestmark = [pytest.mark.optional, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -26,23 +23,11 @@ _LARGE = f"dd if=/dev/zero of=/tmp/www/large bs=1048576 count={MEGABYTES} 2>/dev
 
 
 @pytest.fixture
-def live(kubernetes_cluster: KubernetesCluster) -> Iterator[Trial]:
-    backend = KubernetesBackend({"kubeconfig": str(kubernetes_cluster.kubeconfig)})
-    name = f"t{uuid.uuid4().hex[:8]}"
-    trial = Trial(backend, Containers(kubernetes_cluster.image), "default", name)
-    yield trial
-    trial.session().unlock()
-    trial.down()
-    backend.client.delete(f"/api/v1/namespaces/{name}")
-    backend.close()
-
-
-@pytest.fixture
-def forwarder(live: Trial, kubernetes_cluster: KubernetesCluster) -> Iterator[Forwarder]:
-    document = live.web("one")
+def forwarder(trial: Trial, kubernetes_cluster: KubernetesCluster) -> Iterator[Forwarder]:
+    document = trial.web("one")
     document["services"]["web"]["ports"].append({"name": "deaf", "target": 9})
-    live.deployed(document)
-    command = forward_command(live, kubernetes_cluster.kubeconfig, "web", ":http", ":deaf")
+    trial.deployed(document)
+    command = forward_command(trial, kubernetes_cluster.kubeconfig, "web", ":http", ":deaf")
     made = Forwarder.start(command, 2)
     yield made
     made.end()
@@ -53,18 +38,17 @@ def fetched(port: int, path: str = "/") -> bytes:
         return bytes(answer.read())
 
 
-def test_a_replica_answers_also_the_one_that_follows(live: Trial, forwarder: Forwarder) -> None:
+def test_a_replica_answers_also_the_one_that_follows(trial: Trial, forwarder: Forwarder) -> None:
     assert fetched(forwarder.ports[8080]) == b"one"
-    second = live.web("two")
+    second = trial.web("two")
     second["services"]["web"]["ports"].append({"name": "deaf", "target": 9})
-    live.deployed(second)
+    trial.deployed(second)
     assert fetched(forwarder.ports[8080]) == b"two"
     assert forwarder.interrupt() == (130, "")
 
 
-def test_much_comes_whole_and_at_the_same_time(live: Trial, forwarder: Forwarder) -> None:
-    code = live.backend.exec(live.instance, "web", "", ["sh", "-c", _LARGE], tty=False)  # type: ignore[attr-defined]
-    assert code == 0
+def test_much_comes_whole_and_at_the_same_time(trial: Trial, forwarder: Forwarder) -> None:
+    assert trial.exec(_LARGE) == 0
     whole = hashlib.sha256(bytes(MEGABYTES << 20)).digest()
     port = forwarder.ports[8080]
     with socket.create_connection(("127.0.0.1", port)) as idle:

@@ -5,54 +5,23 @@ from __future__ import annotations
 import base64
 import json
 import threading
-import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from orch.errors import UsageFault
-from orch.load.document import app_from_document
-from orch.load.resolve import resolve
 from orch.testing.conformance import Trial
 from orch.testing.workloads import Containers
-from orch.types import Fidelity, Operation, render_path
-from orch_kubernetes.backend import KubernetesBackend
+from orch.types import Operation, render_path
+from tests.integration.kubernetes.readings import applied, lost
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from orch.backend.contract import Reading
-    from orch.spec.application import Application
+    from orch_kubernetes.backend import KubernetesBackend
     from tests.control_plane.conftest import KubernetesCluster
 
 pytestmark = [pytest.mark.optional, pytest.mark.slow, pytest.mark.timeout(300)]
 Row = dict[str, Any]
 HIDDEN = "hidden-value"
-
-
-@pytest.fixture
-def backend(kubernetes_cluster: KubernetesCluster) -> Iterator[KubernetesBackend]:
-    made = KubernetesBackend({"kubeconfig": str(kubernetes_cluster.kubeconfig)})
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def space(backend: KubernetesBackend) -> Iterator[str]:
-    name = f"t{uuid.uuid4().hex[:8]}"
-    backend.client.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
-    yield name
-    backend.client.delete(f"/api/v1/namespaces/{name}")
-
-
-@pytest.fixture
-def trial(
-    kubernetes_cluster: KubernetesCluster, backend: KubernetesBackend, space: str
-) -> Iterator[Trial]:
-    made = Trial(backend, Containers(kubernetes_cluster.image), "default", space)
-    yield made
-    made.session().unlock()
-    made.down()
 
 
 def create(backend: KubernetesBackend, space: str, body: Row, manager: str) -> None:
@@ -110,16 +79,6 @@ def _object(api: str, kind: str, name: str, **body: Any) -> Row:
     return {"apiVersion": api, "kind": kind, "metadata": metadata, **body}
 
 
-def read(reading: Reading) -> Application:
-    app, faults = resolve(app_from_document(dict(reading.document)), ())
-    assert not faults
-    return app
-
-
-def lost(reading: Reading) -> list[str]:
-    return [render_path(row.path) for row in reading.ledger if row.outcome is Fidelity.LOST]
-
-
 def test_what_orch_deployed_is_the_same_when_it_is_read_back(trial: Trial) -> None:
     data = {"type": "volume", "source": "data", "target": "/data"}
     document = trial.web("one", replicas=2, disruption={"max_unavailable": 1})
@@ -135,10 +94,10 @@ def test_what_orch_deployed_is_the_same_when_it_is_read_back(trial: Trial) -> No
     document["jobs"] = {"tick": tick, "once": trial.shell("true")}
     document["routes"] = [{"host": "shop.example.com", "service": "web", "port": "http"}]
     trial.deployed(document)
-    reading = trial.backend.read_live(trial.instance.name)  # type: ignore[attr-defined]
+    reading = trial.read_live(trial.instance.name)
     assert lost(reading) == []
     before = {(r.id, r.kind, r.name) for r in trial.backend.compile(trial.app(document)).resources}
-    after = {(r.id, r.kind, r.name) for r in trial.backend.compile(read(reading)).resources}
+    after = {(r.id, r.kind, r.name) for r in trial.backend.compile(applied(reading)).resources}
     assert after == before
     planned = trial.plan(dict(reading.document)).plan
     changes = {
@@ -157,7 +116,7 @@ def test_what_kubectl_made_is_read_without_what_the_cluster_added(
         create(backend, space, body, "kubectl-create")
     reading = backend.read_live(selector or space, space)
     assert lost(reading) == []
-    app = read(reading)
+    app = applied(reading)
     web = app.services["web"]
     assert (list(app.services), list(app.jobs)) == (["web"], [])
     assert [config.content for config in app.configs.values()] == ["a = 1\n"]
@@ -186,7 +145,7 @@ def test_a_release_of_helm_is_read_without_its_own_record(
     create(backend, space, record, "helm")
     reading = backend.read_live("store", space)
     assert lost(reading) == []
-    app = read(reading)
+    app = applied(reading)
     assert (app.name, list(app.services), len(app.secrets)) == ("store", ["web"], 1)
     assert "helm" not in json.dumps(dict(reading.document)).lower()
 

@@ -5,19 +5,16 @@ from __future__ import annotations
 import copy
 import json
 import threading
-import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from orch.errors import OrchError
 from orch.testing.conformance import Trial
-from orch.testing.workloads import Containers
 from orch.types import EventKind, Operation, Verdict
 from orch_kubernetes.backend import KubernetesBackend
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from orch.types import Event
@@ -58,24 +55,6 @@ class Place:
             query={"fieldManager": manager, "force": "true"},
             kind=APPLY,
         )
-
-
-@pytest.fixture
-def backend(kubernetes_cluster: KubernetesCluster) -> Iterator[KubernetesBackend]:
-    made = KubernetesBackend({"kubeconfig": str(kubernetes_cluster.kubeconfig)})
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def trial(kubernetes_cluster: KubernetesCluster, backend: KubernetesBackend) -> Iterator[Trial]:
-    name = f"t{uuid.uuid4().hex[:8]}"
-    made = Trial(backend, Containers(kubernetes_cluster.image), "default", name)
-    backend.client.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
-    yield made
-    made.session().unlock()
-    made.down()
-    backend.client.delete(f"/api/v1/namespaces/{name}")
 
 
 @pytest.fixture

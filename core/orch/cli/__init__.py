@@ -23,12 +23,22 @@ def program() -> int:
 def _leave(ended: list[int]) -> None:
     if not ended:
         return  # a fault of our own is on its way, and the interpreter tells it
+    code = ended[0]
     try:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
-    except (OSError, ValueError):
-        return  # the interpreter tells a stream that can't be written
-    os._exit(ended[0])
+    except (OSError, ValueError) as fault:
+        code = code or _not_written(fault)
+    os._exit(code)
+
+
+def _not_written(fault: OSError | ValueError) -> int:
+    """Tell that the output is not whole, past every buffer."""
+    from contextlib import suppress
+
+    with suppress(OSError):
+        os.write(2, f"orch: the output is not whole: {fault}\n".encode())
+    return 1
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,7 +48,10 @@ def main(arguments: list[str] | None = None) -> int:
     if given == ["--version"]:
         from orch.version import __version__
 
-        sys.stdout.write(f"orch {__version__}\n")
+        try:
+            sys.stdout.write(f"orch {__version__}\n")
+        except OSError as fault:
+            return _not_written(fault)
         return 0
     import gc
 

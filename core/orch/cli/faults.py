@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from orch.cli.render.out import Out
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
 class _Settings(Protocol):
@@ -67,15 +71,25 @@ def _tell(fault: BaseException, out: Out) -> int:
         case KeyboardInterrupt() | click.Abort():
             out.say("orch: interrupted; nothing more was done")
             code = exits.INTERRUPTED
-        case FileNotFoundError() if not _has_folder():
-            out.say("orch: the folder that you are in is no longer there; go to another one")
-            code = exits.USAGE
-        case OSError() if fault.filename is not None:
-            out.say(f"orch: {fault.filename}: {fault.strerror}")
-            code = exits.USAGE
+        case OSError():
+            code = _tell_system(fault, out)
         case _:
             _tell_unexpected(fault, out)
     return code
+
+
+def _tell_system(fault: OSError, out: Out) -> int:
+    if isinstance(fault, FileNotFoundError) and not _has_folder():
+        out.say("orch: the folder that you are in is no longer there; go to another one")
+        return exits.USAGE
+    if fault.filename is not None:
+        out.say(f"orch: {fault.filename}: {fault.strerror}")
+        return exits.USAGE
+    if fault.errno in _FULL:
+        out.say(f"orch: the output is not whole: {fault.strerror}")
+    else:
+        _tell_unexpected(fault, out)
+    return exits.FAULT
 
 
 def interrupt_of(fault: BaseException | None) -> KeyboardInterrupt | None:

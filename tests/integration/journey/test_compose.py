@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from tests.integration.voting import make_images
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -23,17 +25,6 @@ pytestmark = [pytest.mark.docker, pytest.mark.root, pytest.mark.slow, pytest.mar
 
 CORPUS = Path(os.environ.get("ORCH_CORPUS", Path(__file__).parents[4] / "shared" / "corpus"))
 VOTING_APP = "compose/dockersamples+example-voting-app/docker-compose.images.yml"
-WEB = "mkdir -p /www; echo version {version} >/www/index.html; exec httpd -f -p 80 -h /www"
-BROKEN = "echo can not start; exit 1"
-ROLES = {
-    "dockersamples/examplevotingapp_vote:latest": WEB.format(version=1),
-    "dockersamples/examplevotingapp_vote:2": WEB.format(version=2),
-    "dockersamples/examplevotingapp_vote:3": BROKEN,
-    "dockersamples/examplevotingapp_result:latest": WEB.format(version=1),
-    "dockersamples/examplevotingapp_worker:latest": "exec sleep 100000",
-    "redis:alpine": "exec nc -ll -p 6379 -e cat",
-    "postgres:15-alpine": "exec nc -ll -p 5432 -e cat",
-}
 OURS = """
 services:
   vote:
@@ -48,16 +39,7 @@ services:
 @pytest.fixture
 def images(dockerd: Engine, tool_archive: Path) -> None:
     """The images that the file names, made here: each answers as its namesake would."""
-    client = dockerd.client()
-    for name, script in ROLES.items():
-        repository, _, tag = name.partition(":")
-        client.api.import_image(
-            str(tool_archive),
-            repository=repository,
-            tag=tag,
-            changes=[f'CMD ["sh","-c","{script}"]'],
-        )
-    client.close()
+    make_images(dockerd, tool_archive)
 
 
 def lay_out(orch: Orch) -> None:

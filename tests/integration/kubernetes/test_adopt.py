@@ -140,7 +140,7 @@ def test_labels_that_are_missing_for_it_are_named(trial: Trial, kubernetes_api: 
 
 def test_what_was_imported_is_adopted(trial: Trial, kubernetes_api: Api) -> None:
     chart(trial, kubernetes_api)
-    reading = trial.backend.read_live("store", "shop")  # type: ignore[attr-defined]
+    reading = trial.read_live("store", "shop")
     document = {**reading.document, "name": "shop"}
     operations = {action.id: action.operation for action in trial.plan(document).plan.pending}
     assert operations["service/web"] is Operation.ADOPT

@@ -9,18 +9,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orch.errors import Denied, UsageFault
-from orch.load.document import app_from_document
-from orch.load.resolve import resolve
-from orch.types import Fidelity, render_path
+from orch.types import Fidelity
 from orch_kubernetes import client as client_module
 from tests.integration.journey.conftest import call_in
+from tests.integration.kubernetes.readings import applied, lost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from orch.backend.contract import Reading
-    from orch.spec.application import Application
     from orch.testing.conformance import Trial
     from tests.kubernetes_api.platform import Row
     from tests.kubernetes_api.server import Api
@@ -72,16 +69,6 @@ def made_by_hand(api: Api, space: str, labels: Row, annotations: Row | None = No
     put(api, space, "ConfigMap", "others", {"data": {"b.conf": "b = 1\n"}}, labels={"app": "b"})
 
 
-def applied(reading: Reading) -> Application:
-    app, faults = resolve(app_from_document(dict(reading.document)), ())
-    assert not faults
-    return app
-
-
-def lost(reading: Reading) -> list[str]:
-    return [render_path(row.path) for row in reading.ledger if row.outcome is Fidelity.LOST]
-
-
 # -- whose it is -----------------------------------------------------------------------------------
 
 
@@ -92,7 +79,7 @@ def test_what_orch_deployed_comes_back_as_it_was(trial: Trial) -> None:
     trial.deployed(document)
     document["configs"] = {"conf": {"content": "a = 2\n"}}
     trial.deployed(document)
-    reading = trial.backend.read_live("shop")  # type: ignore[attr-defined]
+    reading = trial.read_live("shop")
     assert lost(reading) == []
     assert trial.pending(dict(reading.document)) == []
     assert reading.document["configs"] == {"conf": {"content": "a = 2\n"}}
@@ -119,7 +106,7 @@ def test_what_others_made_is_found_by_its_marks_with_all_that_it_uses(
     annotations: Row,
 ) -> None:  # fmt: skip
     made_by_hand(kubernetes_api, "prod", labels, annotations)
-    reading = trial_of().backend.read_live(selector)  # type: ignore[attr-defined]
+    reading = trial_of().read_live(selector)
     app = applied(reading)
     web = app.services["web"]
     assert (str(web.image.reference), web.deploy.replicas) == ("nginx:1.27", 2)
@@ -137,7 +124,7 @@ def test_a_namespace_of_that_name_is_read_whole(
 ) -> None:
     made_by_hand(kubernetes_api, "store", {"tier": "front"})
     put(kubernetes_api, "store", "Widget", "extra", {"spec": {}})
-    reading = trial_of().backend.read_live("store")  # type: ignore[attr-defined]
+    reading = trial_of().read_live("store")
     assert list(applied(reading).services) == ["web"]
     assert {"Widget/extra", "ConfigMap/others"} <= set(lost(reading))
 
@@ -159,7 +146,7 @@ def test_pages_are_read_to_the_end(
 ) -> None:
     monkeypatch.setattr(client_module, "PAGE", 1)
     made_by_hand(kubernetes_api, "prod", {"app": "web"})
-    reading = trial_of().backend.read_live("app=web", "prod")  # type: ignore[attr-defined]
+    reading = trial_of().read_live("app=web", "prod")
     assert {config.content for config in applied(reading).configs.values()} == {"a = 1\n"}
     asked = [path for _, path in kubernetes_api.calls if "/prod/configmaps" in path]
     assert len(asked) > 1
@@ -181,7 +168,7 @@ def test_claims_of_templates_are_no_volumes_of_their_own(
     put(kubernetes_api, "prod", "StatefulSet", "db", {"spec": spec}, labels=labels)
     for name in ("data-db-0", "data-db-extra"):
         put(kubernetes_api, "prod", "PersistentVolumeClaim", name, {"spec": claim}, labels=labels)
-    reading = trial_of().backend.read_live("db", "prod")  # type: ignore[attr-defined]
+    reading = trial_of().read_live("db", "prod")
     assert sorted(applied(reading).volumes) == ["data", "data-db-extra"]
 
 
@@ -197,7 +184,7 @@ def test_a_kind_that_may_not_be_seen_is_in_the_ledger(
         '"networkpolicies" in API group "networking.k8s.io" in the namespace "prod"'
     )
     kubernetes_api.answer("GET", "/networkpolicies", 403, said, times=99)
-    reading = trial_of().backend.read_live("app=web", "prod")  # type: ignore[attr-defined]
+    reading = trial_of().read_live("app=web", "prod")
     (row,) = [row for row in reading.ledger if row.path == ("NetworkPolicy",)]
     assert row.outcome is Fidelity.LOST
     assert "can-i list networkpolicies.networking.k8s.io -n prod" in row.mend
@@ -223,7 +210,7 @@ def test_an_api_that_is_away_is_passed_over(
 ) -> None:
     made_by_hand(kubernetes_api, "prod", {"app": "web"})
     kubernetes_api.answer("GET", "/apis/example.com/v1$", 503, "its server is away", times=99)
-    reading = trial_of().backend.read_live("app=web", "prod")  # type: ignore[attr-defined]
+    reading = trial_of().read_live("app=web", "prod")
     assert list(applied(reading).services) == ["web"]
 
 

@@ -77,10 +77,7 @@ def test_status_tells_that_an_address_is_missing(balanced: Trial, kubernetes_api
     balanced.eventually("it is told", lambda: balanced.service().message == said)
     web = balanced.service()
     assert (web.ready, web.healthy, web.message) == (1, False, said)
-    assert any(
-        "no quota" in line
-        for line in balanced.backend.why(balanced.instance, "web")  # type: ignore[attr-defined]
-    )
+    assert any("no quota" in line for line in balanced.why())
     kubernetes_api.controllers.balances = True
     balanced.eventually("it is healthy", lambda: balanced.service().healthy)
 

@@ -14,6 +14,7 @@ import pytest
 from tests.integration.journey.conftest import call_in
 from tests.integration.journey.test_compose import lay_out
 from tests.integration.swarm.conftest import free_port
+from tests.integration.voting import make_images
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,17 +29,6 @@ TARGETS = ("native", "swarm")
 KEY = "canary-77d1"
 BROKEN = "services: {web: {command: [sh, -c, 'echo can not start; exit 1']}}\n"
 
-WEB = "mkdir -p /www; echo version {version} >/www/index.html; exec httpd -f -p 80 -h /www"
-ROLES = {
-    "busybox:1.36": "exec sleep 100000",
-    "dockersamples/examplevotingapp_vote:latest": WEB.format(version=1),
-    "dockersamples/examplevotingapp_vote:2": WEB.format(version=2),
-    "dockersamples/examplevotingapp_vote:3": "echo can not start; exit 1",
-    "dockersamples/examplevotingapp_result:latest": WEB.format(version=1),
-    "dockersamples/examplevotingapp_worker:latest": "exec sleep 100000",
-    "redis:alpine": "exec nc -ll -p 6379 -e cat",
-    "postgres:15-alpine": "exec nc -ll -p 5432 -e cat",
-}
 OURS = """
 services:
   vote:
@@ -58,12 +48,7 @@ services:
 @pytest.fixture
 def orch(tmp_path: Path, swarm: str, dockerd: Engine, tool_archive: Path) -> Iterator[Orch]:
     """A caller with both targets, on an engine with every image that the files name."""
-    client = dockerd.client()
-    for name, script in ROLES.items():
-        repository, _, tag = name.partition(":")
-        changes = [f'CMD ["sh","-c","{script}"]']
-        client.api.import_image(str(tool_archive), repository=repository, tag=tag, changes=changes)
-    client.close()
+    make_images(dockerd, tool_archive)
     caller = call_in(tmp_path, dockerd.host)
     options = {"host": swarm, "endpoint_mode": "dnsrr", "resolve_image": "never"}
     targets = {

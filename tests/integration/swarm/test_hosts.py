@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orch.apply.releases import History
-from orch.backend.contract import LogQuery
 from orch.errors import Refused, TimedOut, Unreachable, UsageFault
 from orch.testing.conformance import Trial
 from orch.testing.workloads import Containers
@@ -147,7 +146,7 @@ def test_lines_of_all_hosts_are_read_through_one_manager(trial: Trial) -> None:
     trial.deployed({"services": {"every": every}})
 
     def lines() -> set[str]:
-        found = trial.backend.logs(trial.instance, LogQuery())  # type: ignore[attr-defined]
+        found = trial.logs()
         return {line.replica for line in found if line.text == "here"}
 
     replicas = {r.id for r in trial.service("every").replicas}
@@ -196,7 +195,7 @@ def test_what_dies_is_seen_as_it_returns_elsewhere_and_at_home(
     left = after("a host drained", lambda host: cluster.update(host, Availability="drain"))
     trial.deployed(document("two"))
     assert left.name not in places(trial)
-    assert f"{left.name} is set to drain" in trial.backend.why(trial.instance, "web")  # type: ignore[attr-defined]
+    assert f"{left.name} is set to drain" in trial.why()
     cluster.update(left, Availability="active")
     trial.session().wait(timeout=60)
     lost = after("a host lost", lambda host: host.switch_off())
@@ -293,7 +292,7 @@ def test_waiting_for_a_lost_host_that_nothing_replaces_says_why(
     trial.eventually("it is not healthy", lambda: not trial.status().healthy)
     with pytest.raises(TimedOut, match=r"no suitable node|is down"):
         trial.session().wait(timeout=3)
-    said = trial.backend.why(trial.instance, "web")  # type: ignore[attr-defined]
+    said = trial.why()
     assert f"{lost.name} is down" in said
 
 

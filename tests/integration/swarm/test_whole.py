@@ -83,10 +83,6 @@ def everything(trial: Trial) -> dict[str, Any]:
     }
 
 
-def run(trial: Trial, script: str, service: str = "web") -> int:
-    return trial.backend.exec(trial.instance, service, "", ["sh", "-c", script], tty=False)  # type: ignore[attr-defined]
-
-
 def test_every_field_arrives_and_a_second_plan_is_empty(
     trial: Trial, backend: SwarmBackend, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -112,10 +108,10 @@ def test_every_field_arrives_and_a_second_plan_is_empty(
         "touch /data/x && touch /scratch/x": "volumes",
         "id -G | grep -q 50": "group_add",
     }
-    missing = [noun for script, noun in looks.items() if run(trial, script) != 0]
+    missing = [noun for script, noun in looks.items() if trial.exec(script) != 0]
     assert missing == [], capfd.readouterr()
-    assert run(trial, "nslookup www && nslookup web", "every") == 0, capfd.readouterr()
-    assert run(trial, "nslookup wwx", "every") != 0
+    assert trial.exec("nslookup www && nslookup web", "every") == 0, capfd.readouterr()
+    assert trial.exec("nslookup wwx", "every") != 0
     back = backend.client.one("networks", real_name(trial.instance, "back"))
     assert back is not None
     assert "encrypted" in back["Options"]
@@ -146,8 +142,8 @@ def test_configs_and_secrets_change_and_earlier_ones_are_collected(
         trial.secrets.values["token"] = f"value {number}"
         trial.deployed(document(f"text {number}"))
         assert trial.pending(document(f"text {number}")) == []
-        assert run(trial, f"test \"$(cat /page)\" = 'text {number}'") == 0
-        assert run(trial, f"test \"$(cat /run/secrets/token)\" = 'value {number}'") == 0
+        assert trial.exec(f"test \"$(cat /page)\" = 'text {number}'") == 0
+        assert trial.exec(f"test \"$(cat /run/secrets/token)\" = 'value {number}'") == 0
     # The newest one, and the one that the engine itself would roll back to.
     assert len(held("configs")) <= 2, held("configs")
     assert len(held("secrets")) == 3, "a release that is kept can be returned to"

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 LEAVES = """
 import atexit, sys, threading, time
@@ -59,14 +63,19 @@ def test_a_fault_of_our_own_is_told_with_its_trace() -> None:
     assert "RuntimeError: a fault of our own" in done.stderr
 
 
-def test_a_stream_that_is_full_is_told() -> None:
-    with open("/dev/full", "w") as full:  # noqa: PTH123
+@pytest.mark.parametrize("verb", ["--version", "--help", "schema", "backends"])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_stream_that_is_full_is_told(verb: str, unbuffered: str) -> None:
+    with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "orch.cli", "--version"],
+            [sys.executable, "-m", "orch.cli", verb],
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
             check=False,
         )
-    assert done.returncode != 0
-    assert "No space left on device" in done.stderr
+    assert done.returncode == 1
+    (told,) = done.stderr.splitlines()
+    assert told.startswith("orch: the output is not whole: ")
+    assert told.endswith("No space left on device")

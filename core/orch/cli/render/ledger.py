@@ -71,7 +71,7 @@ def add_ledger(
         return
     report.heading(title)
     columns = ("touches", "outcome", "field", "what happens")
-    report.table(columns, [_row(*alike) for alike in alike(shown)])
+    report.table(columns, [_row(*group) for group in alike(shown)])
 
 
 def _row(row: LedgerEntry, *others: LedgerEntry) -> tuple[Span | str, ...]:

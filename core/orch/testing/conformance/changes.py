@@ -165,23 +165,16 @@ class ChangeCases(Cases):
         volumes = {"volumes": {"data": {"per_replica": True}}}
         service = {**trial.web_service("one"), "volumes": [mount]}
         trial.deployed({"services": {"web": service}, **volumes})
-        assert self._run(trial, "web", "echo kept > /data/file") == 0
+        assert trial.exec("echo kept > /data/file", "web") == 0
         look = 'test "$(cat /data/file)" = kept'
         renamed = {"services": {"site": {**service, "formerly": "web"}}, **volumes}
         trial.deployed(renamed)
-        assert self._run(trial, "site", look) == 0
+        assert trial.exec(look, "site") == 0
         trial.deployed({"services": {"site": service}, **volumes})
-        assert self._run(trial, "site", look) == 0, "also once the old name is forgotten"
+        assert trial.exec(look, "site") == 0, "also once the old name is forgotten"
         trial.down(volumes=False)
         trial.deployed({"services": {"shop": {**service, "formerly": "web"}}, **volumes})
-        assert self._run(trial, "shop", look) == 0, "also when nothing ran in between"
-
-    @staticmethod
-    def _run(trial: Trial, service: str, script: str) -> int:
-        code: int = trial.backend.exec(  # type: ignore[attr-defined]
-            trial.instance, service, "", ["sh", "-c", script], tty=False
-        )
-        return code
+        assert trial.exec(look, "shop") == 0, "also when nothing ran in between"
 
     @needs("jobs", "rename")
     def test_a_renamed_job_is_not_run_again(self, trial: Trial) -> None:

@@ -87,27 +87,19 @@ class DeployCases(Cases):
     def test_a_volume_outlives_an_update_and_a_plain_down(self, trial: Trial) -> None:
         document = self._with_volume(trial, "one")
         trial.deployed(document)
-        write = ["sh", "-c", "echo kept > /data/file"]
-        assert self._exec(trial, write) == 0
+        assert trial.exec("echo kept > /data/file") == 0
         trial.deployed(self._with_volume(trial, "two"))
-        look = ["sh", "-c", 'test "$(cat /data/file)" = kept']
-        assert self._exec(trial, look) == 0
+        look = 'test "$(cat /data/file)" = kept'
+        assert trial.exec(look) == 0
         trial.down(volumes=False)
         trial.deployed(document)
-        assert self._exec(trial, look) == 0
+        assert trial.exec(look) == 0
         trial.down(volumes=True)
         trial.deployed(document)
-        assert self._exec(trial, look) != 0
+        assert trial.exec(look) != 0
 
     @staticmethod
     def _with_volume(trial: Trial, text: str) -> dict[str, object]:
         mount = {"type": "volume", "source": "data", "target": "/data"}
         web = {**trial.web_service(text), "volumes": [mount]}
         return {"services": {"web": web}, "volumes": {"data": {}}}
-
-    @staticmethod
-    def _exec(trial: Trial, command: list[str]) -> int:
-        code: int = trial.backend.exec(  # type: ignore[attr-defined]
-            trial.instance, "web", "", command, tty=False
-        )
-        return code

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from orch.backend.contract import (
-    LogQuery,
     SupportsEvents,
     SupportsExec,
     SupportsForward,
@@ -35,7 +34,7 @@ class LookCases(Cases):
 
     @staticmethod
     def _lines(trial: Trial, two: int) -> list[Any]:
-        lines = list(trial.backend.logs(trial.instance, LogQuery()))  # type: ignore[attr-defined]
+        lines = list(trial.logs())
         return lines if len(lines) >= two else []
 
     @needs("logs")
@@ -44,14 +43,9 @@ class LookCases(Cases):
         trial.deployed({"services": {"talk": talker}})
         lines = trial.eventually("five lines", lambda: self._lines(trial, two=5))
         assert [line.text for line in lines] == [f"line {n}" for n in range(1, 6)]
-        assert [line.text for line in self._query(trial, LogQuery(tail=2))] == ["line 4", "line 5"]
-        later = LogQuery(since=lines[-1].time + 60)
-        assert self._query(trial, later) == []
-        assert self._query(trial, LogQuery(services=("talk",), tail=1))[0].text == "line 5"
-
-    @staticmethod
-    def _query(trial: Trial, query: LogQuery) -> list[Any]:
-        return list(trial.backend.logs(trial.instance, query))  # type: ignore[attr-defined]
+        assert [line.text for line in trial.logs(tail=2)] == ["line 4", "line 5"]
+        assert list(trial.logs(since=lines[-1].time + 60)) == []
+        assert [line.text for line in trial.logs(services=("talk",), tail=1)] == ["line 5"]
 
     @needs("logs")
     def test_logs_are_followed(self, trial: Trial) -> None:
@@ -60,9 +54,7 @@ class LookCases(Cases):
         enough = threading.Event()
 
         def follow() -> None:
-            for line in trial.backend.logs(  # type: ignore[attr-defined]
-                trial.instance, LogQuery(follow=True)
-            ):
+            for line in trial.logs(follow=True):
                 seen.append(line.text)
                 if len(seen) >= 4:
                     enough.set()

@@ -102,11 +102,7 @@ class SecrecyCases(Cases):
 
     @staticmethod
     def _holds(trial: Trial, script: str, wanted: str) -> bool:
-        command = ["sh", "-c", f'test "$({script})" = "{wanted}"']
-        code: int = trial.backend.exec(  # type: ignore[attr-defined]
-            trial.instance, "web", "", command, tty=False
-        )
-        return code == 0
+        return trial.exec(f'test "$({script})" = "{wanted}"') == 0
 
     def test_a_secret_value_is_in_nothing_that_is_shown_or_kept(
         self, trial: Trial, tmp_path: Path

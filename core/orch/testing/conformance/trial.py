@@ -11,18 +11,25 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 from orch.apply.session import Session
+from orch.backend.contract import (
+    LogQuery,
+    SupportsExec,
+    SupportsLiveRead,
+    SupportsLogs,
+    SupportsWhy,
+)
 from orch.spec.application import Application
 from orch.testing.workloads import PORT
 from orch.types import Instance, Operation, Status, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from orch.apply.session import Planned
-    from orch.backend.contract import Backend
+    from orch.backend.contract import Backend, Reading
     from orch.testing.workloads import Workload
-    from orch.types import Event, Outcome, Plan, ServiceStatus
+    from orch.types import Event, LogLine, Outcome, Plan, ServiceStatus
 
 F = TypeVar("F", bound="Callable[..., Any]")
 Document = dict[str, Any]
@@ -144,6 +151,26 @@ class Trial:
                 pytest.fail(f"{what}: not within {patience:g} s; {self.status()}")
             time.sleep(0.1)
         return seen
+
+    def exec(self, script: str, service: str = "web") -> int:
+        """The exit code of a script of the shell in a replica of a service."""
+        assert isinstance(self.backend, SupportsExec)
+        return self.backend.exec(self.instance, service, "", ["sh", "-c", script], tty=False)
+
+    def logs(self, **query: Any) -> Iterator[LogLine]:
+        """Lines of its replicas; `query` as for a LogQuery."""
+        assert isinstance(self.backend, SupportsLogs)
+        return self.backend.logs(self.instance, LogQuery(**query))
+
+    def why(self, replica: str = "web") -> Sequence[str]:
+        """Why a service or a replica is where and as it is."""
+        assert isinstance(self.backend, SupportsWhy)
+        return self.backend.why(self.instance, replica)
+
+    def read_live(self, selector: str, namespace: str = "") -> Reading:
+        """A spec of what runs."""
+        assert isinstance(self.backend, SupportsLiveRead)
+        return self.backend.read_live(selector, namespace)
 
     def pending(self, document: Document) -> list[tuple[Operation, str]]:
         """What a plan for the document would do."""
