@@ -58,7 +58,7 @@ secrets:
   token: {provider: env, key: TOKEN}
   password: {provider: file, path: ./password.txt}
 """
-FORMS = ("text", "json", "yaml", "markdown", "html")
+FORMS = ("json", "yaml", "markdown", "html")  # beside text, which all have
 NEED_NO_SPEC = {"schema", "completion", "explain", "backends", "import"}
 LOOKS = {
     "validate": [],
@@ -90,11 +90,11 @@ def spec_words(verb: str) -> list[str]:
     return [] if verb in NEED_NO_SPEC else ["-f", "app.yaml"]
 
 
-def look_at_everything(orch: Orch, env: dict[str, str]) -> None:
+def look_at_everything(orch: Orch, env: dict[str, str], forms: tuple[str, ...] = FORMS) -> None:
     """Every verb that changes nothing, in every form of output that it knows."""
     for verb, words in LOOKS.items():
         orch(verb, *before_dashes(words, spec_words(verb)), code=None, env=env)
-        for form in FORMS:
+        for form in forms:
             given = before_dashes(words, [*spec_words(verb), "--output", form])
             orch(verb, *given, code=None, env=env)
         orch("--debug", verb, *before_dashes(words, spec_words(verb)), code=None, env=env)
@@ -149,7 +149,7 @@ def test_containers(orch_docker: Orch, dockerd: Engine, tmp_path: Path) -> None:
     with ProcessWatch(MARK) as watch:
         orch("deploy", "-f", "app.yaml", env=env)
         orch("plan", "-f", "app.yaml", "--out", "plan.json", env=env)
-        look_at_everything(orch, env)
+        look_at_everything(orch, env, ("json",))  # the forms are the same for both drivers
     assert_silent(orch)
     assert not watch.hits
     inspected = inspect_everything(dockerd)
