@@ -160,6 +160,11 @@ class Run:
         """When it was made."""
         return seconds_of(self.row["CreatedAt"])
 
+    @property
+    def timeout(self) -> str:
+        """How long it may take: what its job said when it was made, whatever that says now."""
+        return str(self.row["Spec"]["Labels"].get(TIMEOUT, ""))
+
 
 @dataclass(frozen=True)
 class Job:
@@ -184,9 +189,7 @@ class Job:
 
     def span(self, label: str) -> float | None:
         """A label that is a duration, in seconds."""
-        said = self.labels.get(label)
-        parts = re.findall(r"([\d.]+)(ms|h|m|s)", said or "")
-        return sum(float(count) * _UNITS[unit] for count, unit in parts) if parts else None
+        return span_of(self.labels.get(label) or "")
 
     def due(self, after: float, now: float) -> float | None:
         """The last moment of its schedule since `after`."""
@@ -208,11 +211,10 @@ class Step:
 def decide(job: Job, runs: Sequence[Run], floor: float, now: float) -> Iterator[Step]:
     """What a job needs now; moments up to `floor` are dealt with. Pure."""
     active = [run for run in runs if run.phase == RUNNING]
-    limit = job.span(TIMEOUT)
     for run in active:
+        limit = span_of(run.timeout)
         if limit is not None and now - run.started > limit:
-            told = f"it took longer than its timeout of {job.labels[TIMEOUT]}"
-            yield Step("stop", run=run, told=told)
+            yield Step("stop", run=run, told=f"it took longer than its timeout of {run.timeout}")
     last = max([floor, seconds_of(job.row["UpdatedAt"]), *(run.moment for run in runs)])
     moment = job.due(last, now)
     if moment is not None:
@@ -288,7 +290,7 @@ def run_spec(job: Job, moment: float) -> Row:
     """The service of a run: the job's own, asked for its completions."""
     spec: Row = json.loads(json.dumps(job.row["Spec"]))
     labels = job.labels
-    kept = (NAMESPACE, APP, NAME)
+    kept = (NAMESPACE, APP, NAME, TIMEOUT)
     spec["Labels"] = {key: labels[key] for key in kept if key in labels}
     spec["Labels"] |= {RUN_OF: labels[ID], RUN_AT: str(moment)}
     stamp = datetime.fromtimestamp(moment, UTC).strftime("%Y%m%d-%H%M%S")
@@ -317,6 +319,12 @@ def stopped_spec(run: Run, step: Step) -> Row:
 def name_of(row: Row) -> str:
     """What a service is really called."""
     return str(row["Spec"]["Name"])
+
+
+def span_of(text: str) -> float | None:
+    """Seconds of a duration as Go writes it, `1h30m`; None for what is none."""
+    parts = re.findall(r"([\d.]+)(ms|h|m|s)", text)
+    return sum(float(count) * _UNITS[unit] for count, unit in parts) if parts else None
 
 
 def seconds_of(stamp: str) -> float:

@@ -117,6 +117,8 @@ def test_failed_and_slow_runs_are_told_and_old_ones_go(trial: Trial, backend: Sw
     until(lambda: len(runs(backend, trial)) >= 2, 20)
     trial.deployed(document("sleep 600", timeout="1s", concurrency="forbid"))
     until(lambda: "longer than its timeout of 1s" in report(trial).message, 30)
+    # One that is under way ends by its own timeout, also when its job has none any more.
+    until(lambda: "running" in phases(backend, trial), 30)
     trial.deployed(document("true", suspend=True))
     assert report(trial).message.startswith("suspended")
     until(lambda: "running" not in phases(backend, trial), 30)

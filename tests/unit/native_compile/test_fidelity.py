@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from orch.testing.mutation import FidelityMutation, all_faults
+from orch.testing.mutation import FidelityMutation, prove
 from orch.testing.variations import IMAGE, application_pairs
 from orch.types import render_path
 from orch_native.backend import NativeBackend
@@ -33,7 +33,7 @@ def test_a_field_that_the_compiler_drops_is_named(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(ResourceBuilder, "put_all", forgetful)
     pairs = [p for p in application_pairs(IMAGE) if p.path[-1] == "stop_signal"]
-    found = all_faults(NativeBackend({}), pairs)
+    found = prove(NativeBackend({}), pairs).faults
     assert any("services.alpha.stop_signal: the row names" in fault for fault in found), found
 
 
