@@ -34,3 +34,13 @@ class FrozenDict(dict[K, V]):
 
 
 EMPTY: FrozenDict[Any, Any] = FrozenDict()
+
+
+def thawed(value: Any) -> Any:
+    """A copy of JSON-shaped data in plain dicts and lists, to be changed at will."""
+    if isinstance(value, dict):
+        return {
+            key: thawed(item) if isinstance(item, dict | list | tuple) else item
+            for key, item in value.items()
+        }
+    return [thawed(item) for item in value] if isinstance(value, list | tuple) else value

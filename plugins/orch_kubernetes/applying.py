@@ -9,7 +9,7 @@ from orch_kubernetes import marks, names
 from orch_kubernetes.client import MANAGER
 from orch_kubernetes.faults import FieldConflict, Invalid, holds
 from orch_kubernetes.kinds import CONTENT_NAMED
-from orch_kubernetes.wire import kept_selector, sent
+from orch_kubernetes.wire import kept_selector, real_name, sent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -43,7 +43,10 @@ class Applying:
 
     def path(self) -> str:
         """Where the object is."""
-        return self.kind.path(marks.space_of(self.instance), self.request(None)["metadata"]["name"])
+        space = marks.space_of(self.instance)
+        return self.kind.path(
+            space, real_name(self.kind.name, self.body["metadata"]["name"], space)
+        )
 
     def request(self, row: Row | None) -> Row:
         """What is sent, upon what is there."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from orch.errors import UsageFault
 from orch.types import Diagnostic, EventKind, Instance, Operation, Severity
 from orch_kubernetes import marks, names
+from orch_kubernetes.absence import Absence
 from orch_kubernetes.capabilities import capabilities
 from orch_kubernetes.changes import Change, Handover, hand_over
 from orch_kubernetes.client import KubernetesClient
@@ -56,6 +57,7 @@ class KubernetesBackend:
         facts_of(self._options)
         self._watched: dict[str, Watched] = {}
         self._handed_over: dict[str, Handover] = {}
+        self._absence = Absence(self.client)
         self._lock = threading.Lock()
 
     @cached_property
@@ -85,7 +87,7 @@ class KubernetesBackend:
     # -- observe and apply ---------------------------------------------------------------------
 
     def _cluster(self, instance: Instance) -> Cluster:
-        return Cluster(self.client, self.facts, instance)
+        return Cluster(self.client, self.facts, instance, self._absence)
 
     def observe(self, instance: Instance, manifest: Manifest | None) -> Snapshot:
         """Everything of the instance, and whatever bears a name of the manifest."""

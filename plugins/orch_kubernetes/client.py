@@ -29,6 +29,8 @@ NODES = 20
 """How many nodes are looked at to recognise a flavour."""
 PAGE = 500
 POOL = 32
+LOGIN_SECONDS = 5.0
+"""How long a header that logs in is used: less than any token is given before its end."""
 PATIENCE = 5
 """How often a call that is throttled is made again where the API says after how many seconds."""
 LONGEST_PAUSE = 10.0
@@ -59,6 +61,8 @@ class KubernetesClient:
         self._context = options.get("context") or None
         self._api: Any = None
         self._opening = threading.Lock()
+        self._header: Mapping[str, str] = {}
+        self._asked_again = self._noted = 0.0
         self._skew = 0.0
         self._answered = False
         self._streams: set[Any] = set()
@@ -112,11 +116,18 @@ class KubernetesClient:
     ) -> Any:
         api = self._client()
         where = f"{api.configuration.host}{path}"
-        said = {"Accept": "application/json", **headers, **_login(api)}
+        said = {"Accept": "application/json", **headers, **self._login(api)}
         url = f"{where}?{urlencode(query)}" if query else where
         pool = api.rest_client.pool_manager
         with _translated(path):
             return pool.request(method, url, headers=said, retries=False, **how)
+
+    def _login(self, api: Any) -> Mapping[str, str]:
+        """The header that logs in; the SDK is asked anew now and then, as tokens expire."""
+        now = time.monotonic()
+        if now > self._asked_again:
+            self._header, self._asked_again = _login(api), now + LOGIN_SECONDS
+        return self._header
 
     def request(
         self,
@@ -173,9 +184,13 @@ class KubernetesClient:
                 return answer
 
     def _note_clock(self, answer: Any) -> None:
+        now = time.monotonic()
+        if now - self._noted < 1:
+            return  # the header has whole seconds
+        self._noted = now
         with contextlib.suppress(KeyError, TypeError, ValueError):
             there = parsedate_to_datetime(answer.headers["Date"]).timestamp()
-            # The header has whole seconds: less than that is no difference.
+            # Less than its whole seconds is no difference.
             skew = there - time.time()
             self._skew = skew if abs(skew) > 2 else 0.0  # noqa: PLR2004
 
@@ -286,7 +301,7 @@ class KubernetesClient:
 
         api = self._client()
         host = api.configuration.host.replace("http", "ws", 1)
-        login = {key.lower(): value for key, value in _login(api).items()}
+        login = {key.lower(): value for key, value in self._login(api).items()}
         headers = {**login, "sec-websocket-protocol": protocols}
         with _translated(path):
             try:

@@ -10,6 +10,7 @@ from orch.frozen import FrozenDict
 from orch.plan.merge import Merger
 from orch.types import Diagnostic, Instance, Observed, Severity, Snapshot
 from orch_kubernetes import marks
+from orch_kubernetes.absence import Absence
 from orch_kubernetes.health import trouble_of
 from orch_kubernetes.kinds import CLAIM, CONTENT_NAMED, WORKLOADS, Kinds
 from orch_kubernetes.nodes import homeless
@@ -36,10 +37,16 @@ _PODS = "/api/v1/namespaces/{}/pods"
 class Cluster:
     """What one instance has on a cluster, read when it is asked for."""
 
-    def __init__(self, client: KubernetesClient, facts: ClusterFacts, instance: Instance) -> None:
+    def __init__(
+        self,
+        client: KubernetesClient,
+        facts: ClusterFacts,
+        instance: Instance,
+        absence: Absence | None = None,
+    ) -> None:
         self.client, self.facts, self.instance = client, facts, instance
         self.space = marks.space_of(instance)
-        self.kinds = Kinds(facts)
+        self.kinds, self.absence = Kinds(facts), absence or Absence(client)
 
     def ours(self, kinds: Iterable[str], *, needed: Iterable[str] = ()) -> dict[str, list[Row]]:
         """All objects of these kinds that bear our marks.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import re
-from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from orch.compile.tokens import with_values
+from orch.frozen import thawed
 from orch.plan.diff import keyed
 from orch_kubernetes import marks, names
 from orch_kubernetes.kinds import TEMPLATES, part
@@ -79,7 +79,7 @@ def sent(
     sets any more would fall to 1.
     """
     space, kind = marks.space_of(instance), str(body["kind"])
-    made: Row = deepcopy(dict(body))
+    made: Row = thawed(body)
     metadata = made["metadata"]
     metadata["name"] = real_name(kind, metadata["name"], space)
     if kind != "PriorityClass":
@@ -164,7 +164,7 @@ def _with_short_names(body: Row, kind: str, space: str) -> Row:
     claims = part(body, _CLAIMS)
     if not (said.startswith(f"{space}.") or claims):
         return body
-    body = deepcopy(body)
+    body = thawed(body)
     if said.startswith(f"{space}."):
         part(body, path)["priorityClassName"] = said.removeprefix(f"{space}.")
     for claim in part(body, _CLAIMS) or ():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass
 from enum import StrEnum
 from functools import cache, partial
+from operator import attrgetter
 from types import UnionType
 from typing import TYPE_CHECKING, Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
@@ -22,19 +23,30 @@ NEVER = frozenset({"secrets"})
 
 def encoded(value: Any) -> Any:
     """A value of `orch.types` as JSON would hold it; what is as by default is left out."""
-    if is_dataclass(value):
-        return {
-            name: encoded(item)
-            for name, default in _fields(cast("Any", type(value)))
-            if (item := getattr(value, name)) is not default and item != default
-        }
-    if isinstance(value, StrEnum):
-        return value.value
-    if isinstance(value, tuple | list):
-        return [encoded(item) for item in value]
-    if isinstance(value, dict):
-        return {key: encoded(item) for key, item in value.items()}
-    return value
+    writer = _writer(cast("Any", type(value)))
+    return value if writer is None else writer(value)
+
+
+@cache
+def _writer(kind: Any) -> _Reader | None:
+    """How a value of this type is written; None for one that JSON holds as it is."""
+    if is_dataclass(kind):
+        return partial(_written, _fields(cast("Any", kind)))
+    if issubclass(kind, StrEnum):
+        return attrgetter("value")
+    if issubclass(kind, tuple | list):
+        return lambda items: [encoded(item) for item in items]
+    if issubclass(kind, dict):
+        return lambda held: {key: encoded(item) for key, item in held.items()}
+    return None
+
+
+def _written(named: tuple[tuple[str, Any], ...], value: Any) -> dict[str, Any]:
+    return {
+        name: encoded(item)
+        for name, default in named
+        if (item := getattr(value, name)) is not default and item != default
+    }
 
 
 @cache

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from orch.cli.render.plain import to_text
+from orch.frozen import thawed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -132,14 +133,7 @@ def yaml_text(value: Any) -> str:
     import yaml
 
     fast = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    return str(yaml.dump(_thawed(value), Dumper=fast, sort_keys=False, allow_unicode=True))
-
-
-def _thawed(value: Any) -> Any:
-    """Plain dicts and lists, which the YAML writer knows."""
-    if isinstance(value, dict):
-        return {key: _thawed(item) for key, item in value.items()}
-    return [_thawed(item) for item in value] if isinstance(value, list | tuple) else value
+    return str(yaml.dump(thawed(value), Dumper=fast, sort_keys=False, allow_unicode=True))
 
 
 def _made(thing: Any) -> Any:

@@ -1,0 +1,53 @@
+"""Many objects at once: what is absent is not asked for one by one, what is there is seen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from orch_kubernetes.absence import FEW
+
+if TYPE_CHECKING:
+    from orch.testing.conformance import Trial
+    from tests.kubernetes_api.server import Api
+
+MANY = 40
+
+
+def many(trial: Trial) -> dict[str, Any]:
+    return {"services": {f"s{n}": trial.web_service() for n in range(MANY)}}
+
+
+def gets(api: Api, plural: str) -> int:
+    """How often single objects of a kind were read."""
+    return sum(method == "GET" and f"/{plural}/s" in path for method, path in api.calls)
+
+
+def test_objects_to_be_made_are_looked_for_together(trial: Trial, kubernetes_api: Api) -> None:
+    trial.session().apply(trial.plan(many(trial)).plan, wait=False)
+    assert gets(kubernetes_api, "deployments") <= FEW
+    assert len(kubernetes_api.platform.listed("apps", "deployments", "shop", "")) == MANY
+
+
+@pytest.mark.parametrize("lists", [True, False])
+def test_what_appears_before_its_step_is_never_written_over(
+    trial: Trial, kubernetes_api: Api, *, lists: bool
+) -> None:
+    plan = trial.plan(many(trial)).plan
+    key = ("apps", "deployments", "shop", f"s{MANY - 1}")
+    container = {"name": "theirs", "image": "busybox:1"}
+    template = {"metadata": {"labels": {"app": "x"}}, "spec": {"containers": [container]}}
+    theirs = {"selector": {"matchLabels": {"app": "x"}}, "template": template}
+    platform = kubernetes_api.platform
+
+    def appear() -> None:
+        body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": key[3]}}
+        platform.create(key, {**body, "spec": theirs}, "kubectl")
+        if not lists:
+            kubernetes_api.answer("GET", "/deployments[?]limit", 403, "not for you", times=99)
+
+    kubernetes_api.when("PATCH", "/deployments/s0[?]", appear)
+    outcome = trial.run(plan, wait=False, rollback=False)
+    assert "has appeared meanwhile" in outcome.failed[f"service/s{MANY - 1}"], outcome
+    assert platform.objects[key]["spec"]["selector"] == theirs["selector"]
