@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from orch.spec.application import Application
     from orch.types import Consequence, FieldPath, Key
 
+    _Steps = tuple[tuple[Key, Callable[[], Any]], ...]
+
 _ABSENT: Any = object()
 CORE = "@core"
 """The output of a field that core honours itself, as it does where a secret's value is read."""
@@ -82,11 +84,8 @@ class ResourceBuilder:
         if value is _ABSENT:
             value = plain(first.value)
             depth = first.depth if isinstance(first, Node) else -1
-        if isinstance(output, str):
-            path, name = split_path(output), output
-        else:
-            path, name = output, _rendered(output)
-        _assign(self.body, path, value)
+        name, steps, last = _route(output)
+        _assign(self.body, steps, last, value)
         carried = Carried(f"{self.id}:{name}", outcome, reason, mend, consequence, depth)
         for read in given:
             carry(read, carried)
@@ -131,7 +130,8 @@ class ResourceBuilder:
 
     def set(self, output: str | FieldPath, value: Any) -> None:
         """Write something that comes from no field of the spec."""
-        _assign(self.body, split_path(output) if isinstance(output, str) else output, value)
+        _, steps, last = _route(output)
+        _assign(self.body, steps, last, value)
 
     def depend(
         self,
@@ -368,16 +368,18 @@ def split_path(text: str) -> tuple[Key, ...]:
 
 
 @lru_cache(maxsize=65536)
-def _steps(path: FieldPath) -> tuple[tuple[Key, Callable[[], Any]], ...]:
-    """Every key but the last, and what it leads to where that is not there yet."""
-    return tuple(
+def _route(output: str | FieldPath) -> tuple[str, _Steps, Key]:
+    """An output as text, the way to what holds it with what is made there, and its last key."""
+    path = split_path(output) if isinstance(output, str) else output
+    steps = tuple(
         (key, list if isinstance(following, int) else dict) for key, following in pairwise(path)
     )
+    return output if isinstance(output, str) else _rendered(output), steps, path[-1]
 
 
-def _assign(body: dict[str, Any], path: FieldPath, value: Any) -> None:
+def _assign(body: dict[str, Any], steps: _Steps, last: Key, value: Any) -> None:
     target: Any = body
-    for key, make in _steps(path):
+    for key, make in steps:
         try:
             target = target[key]
         except KeyError:
@@ -387,7 +389,6 @@ def _assign(body: dict[str, Any], path: FieldPath, value: Any) -> None:
                 raise
             target.append(made := make())
             target = made
-    last = path[-1]
     if isinstance(last, int) and last == len(target):
         target.append(value)
     else:

@@ -98,13 +98,15 @@ class Node:
         return True
 
     def _wrap(self, key: Key, value: Any) -> Any:
+        if type(value) in _SCALARS:
+            return Read(self, key, value)
         if value is None:
             return None
-        kind = None if _kind(value) in _SCALARS else node_kind(value)
-        if kind is None:
-            return Read(self, key, value)
         child = self._children.get(key)
         if child is None:
+            kind = node_kind(value)
+            if kind is None:
+                return Read(self, key, value)
             child = self._children[key] = kind(value, self, key)
         return child
 
@@ -115,11 +117,13 @@ class View(Node):
     __slots__ = ()
 
     def __getattr__(self, name: str) -> Any:
-        return self._wrap(name, getattr(self.value, name))
+        value = getattr(self.value, name)
+        return Read(self, name, value) if type(value) in _SCALARS else self._wrap(name, value)
 
     def field(self, name: str) -> Any:
         """A field by its name, also one whose name a node has itself: `key`, `path`, `value`."""
-        return self._wrap(name, getattr(self.value, name))
+        value = getattr(self.value, name)
+        return Read(self, name, value) if type(value) in _SCALARS else self._wrap(name, value)
 
     def authored(self, key: Key) -> bool:
         return key in self.value.model_fields_set
@@ -178,9 +182,12 @@ def _shape(kind: type[Any]) -> type[Node] | None:
 
 def node_kind(value: Any) -> type[Node] | None:
     """Which node wraps a value; None for a leaf. An empty list is a leaf, an empty map is not."""
-    if type(value) is tuple:
+    kind = _kind(value)
+    if kind in _SCALARS:
+        return None
+    if kind is tuple:
         return ListView if value and _shape(_kind(value[0])) is View else None
-    return _shape(_kind(value))
+    return _shape(kind)
 
 
 def children(value: Any) -> Iterable[tuple[Key, Any]]:
