@@ -56,11 +56,11 @@ def test_a_canary_that_is_well_is_followed_by_all(trial: Trial) -> None:
 
 
 def test_an_ordered_service_gets_rid_of_its_stuck_pod(trial: Trial) -> None:
-    pace = {**FAILS, "progress_deadline": "20s"}
-    good = trial.web("good", replicas=2, ordered=True, update_config=pace)
+    good = trial.web("good", replicas=2, ordered=True, update_config={"monitor": "0s"})
     trial.deployed(good)
     bad = copy.deepcopy(good)
     bad["services"]["web"] |= trial.workload.unstartable()
+    bad["services"]["web"]["deploy"]["update_config"]["progress_deadline"] = "20s"
     outcome = trial.deploy(bad)
     assert outcome.verdict is Verdict.ROLLED_BACK, trial.told()
     assert "Image" in outcome.failed["service/web"]

@@ -13,6 +13,7 @@ from orch.errors import UsageFault
 from orch.testing.conformance import Trial
 from orch.testing.workloads import Containers
 from orch.types import Operation, render_path
+from orch_kubernetes.ways_in import slices_path
 from tests.integration.kubernetes.readings import applied, lost
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def create(backend: KubernetesBackend, space: str, body: Row, manager: str) -> N
     backend.client.request("POST", path, body, query={"fieldManager": manager})
 
 
-def manifests(image: str) -> list[Row]:
+def manifests(image: str, autoscaling: str) -> list[Row]:
     """A web server, its Service, and a ConfigMap, a Secret and an autoscaler that go with it."""
     container = {
         "name": "web",
@@ -70,7 +71,7 @@ def manifests(image: str) -> list[Row]:
         _object("v1", "Secret", "api", data={"token": token}),
         _object("apps/v1", "Deployment", "web", spec=spec),
         _object("v1", "Service", "web", spec={"selector": labels, "ports": [port]}),
-        _object("autoscaling/v2", "HorizontalPodAutoscaler", "web", spec=scaling),
+        _object(autoscaling, "HorizontalPodAutoscaler", "web", spec=scaling),
     ]
 
 
@@ -112,7 +113,7 @@ def test_what_orch_deployed_is_the_same_when_it_is_read_back(trial: Trial) -> No
 def test_what_kubectl_made_is_read_without_what_the_cluster_added(
     kubernetes_cluster: KubernetesCluster, backend: KubernetesBackend, space: str, selector: str
 ) -> None:
-    for body in manifests(kubernetes_cluster.image):
+    for body in manifests(kubernetes_cluster.image, backend.facts.autoscaling_api):
         create(backend, space, body, "kubectl-create")
     reading = backend.read_live(selector or space, space)
     assert lost(reading) == []
@@ -133,7 +134,7 @@ def test_what_kubectl_made_is_read_without_what_the_cluster_added(
 def test_a_release_of_helm_is_read_without_its_own_record(
     kubernetes_cluster: KubernetesCluster, backend: KubernetesBackend, space: str
 ) -> None:
-    for body in manifests(kubernetes_cluster.image):
+    for body in manifests(kubernetes_cluster.image, backend.facts.autoscaling_api):
         marks = {"meta.helm.sh/release-name": "store", "meta.helm.sh/release-namespace": space}
         body["metadata"]["annotations"] = marks
         body["metadata"]["labels"] = {
@@ -160,7 +161,7 @@ def test_nothing_that_is_meant_is_told(backend: KubernetesBackend, space: str) -
 def test_what_helm_made_is_taken_over_in_place_without_a_gap(
     kubernetes_cluster: KubernetesCluster, backend: KubernetesBackend, space: str
 ) -> None:
-    for body in manifests(kubernetes_cluster.image):
+    for body in manifests(kubernetes_cluster.image, backend.facts.autoscaling_api):
         marks = {"meta.helm.sh/release-name": "store", "meta.helm.sh/release-namespace": space}
         body["metadata"] |= {
             "annotations": marks,
@@ -203,7 +204,7 @@ def test_what_helm_made_is_taken_over_in_place_without_a_gap(
 def _ready(backend: KubernetesBackend, space: str) -> int:
     """How many addresses the Service `web` leads to."""
     chosen = "kubernetes.io/service-name=web"
-    path = f"/apis/discovery.k8s.io/v1/namespaces/{space}/endpointslices"
+    path = slices_path(backend.facts, space)
     slices = backend.client.listed(path, labelSelector=chosen)
     return sum(
         bool(one["conditions"].get("ready")) for held in slices for one in held["endpoints"] or ()
