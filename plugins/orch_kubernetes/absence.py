@@ -1,4 +1,4 @@
-"""What is not there: of many objects to be made, not each is asked for on its own."""
+"""What is there by its name: of many objects, not each is asked for on its own."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from orch.errors import OrchError
 from orch_kubernetes import marks
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from orch_kubernetes.client import KubernetesClient
     from orch_kubernetes.kinds import Kind
 
@@ -18,19 +20,20 @@ FRESH = 2.0
 """Seconds for which a look at all names of a kind counts. An object that others make in that time
 is met by the API itself: what they set otherwise than we do is a conflict of fields."""
 FEW = 8
-"""So many objects of a kind are asked for one by one."""
+"""So many objects of a kind are asked for one by one within a second."""
 
 
 @dataclass(slots=True)
 class _Look:
     asked: int = 0
-    until: float = 0.0
-    names: frozenset[str] = frozenset()
+    counted: float = 0.0
+    time: float = float("-inf")
+    uids: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class Absence:
-    """Names of each kind that were in use a moment ago, for one client."""
+    """The names of each kind that were in use a moment ago, for all threads of one client."""
 
     client: KubernetesClient
     _looks: dict[str, _Look] = field(default_factory=dict)
@@ -38,21 +41,37 @@ class Absence:
 
     def is_sure(self, kind: Kind, space: str, name: str) -> bool:
         """Whether there was none of that name a moment ago; False where it has to be asked for."""
-        path = kind.collection(space)
+        uids = self._seen(kind, space, time.monotonic() - FRESH)
+        return uids is not None and name not in uids
+
+    def is_gone(self, kind: Kind, space: str, name: str, uid: str, since: float) -> bool:
+        """Whether an object is no longer there, as seen later than `since`, by the monotonic clock.
+
+        Raises Denied, Transient or Unreachable.
+        """
+        uids = self._seen(kind, space, max(since, time.monotonic() - FRESH))
+        if uids is not None:
+            return uids.get(name) != uid
+        row = self.client.one(kind.path(space, name))
+        return row is None or row["metadata"]["uid"] != uid
+
+    def _seen(self, kind: Kind, space: str, since: float) -> Mapping[str, str] | None:
+        """The uids of all objects by name; None while few are asked for, or it can't be told."""
+        path, now = kind.collection(space), time.monotonic()
         with self._lock:
             look = self._looks.setdefault(path, _Look())
+            if now - look.counted > 1:
+                look.asked, look.counted = 0, now
             look.asked += 1
+            if look.time >= since:
+                return look.uids
             if look.asked <= FEW:
-                return False
-            if time.monotonic() > look.until:
-                self._look_anew(look, path)
-            return time.monotonic() < look.until and name not in look.names
-
-    def _look_anew(self, look: _Look, path: str) -> None:
-        try:
-            rows = self.client.listed(path, metadata=True)
-        except OrchError:
-            look.asked = 0  # whoever asks for one of them hears why
-            return
-        look.names = frozenset(map(marks.name_of, rows))
-        look.until = time.monotonic() + FRESH
+                return None
+            try:
+                rows = self.client.listed(path, metadata=True)
+            except OrchError:
+                look.asked = 0  # whoever asks for one of them hears why
+                return None
+            look.uids = {marks.name_of(row): str(row["metadata"]["uid"]) for row in rows}
+            look.time = now
+            return look.uids

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 Handover = tuple[dict[str, str], dict[str, str]]
 """By which labels a Service finds pods now, and by which it is to."""
-POLL = 0.3
+POLL, SLOWEST = 0.3, 2.0
 GONE_SECONDS = 60.0
 """How long an object may take to go, beyond the grace of its pods."""
 RESTARTER = "orch-restart"
@@ -104,7 +104,7 @@ class Change:
                 return None
         row = self._client.one(path)
         if row is not None and "deletionTimestamp" in row["metadata"]:
-            yield from self._await_gone(path, str(row["metadata"]["uid"]))
+            yield from self._await_gone(kind, marks.name_of(row), str(row["metadata"]["uid"]))
             row = self._client.one(path)
         return row
 
@@ -291,7 +291,7 @@ class Change:
             waits = kind_name in (*WORKLOADS, CLAIM)
             how = "Foreground" if kind_name in WORKLOADS else "Background"
             if self._client.delete(path, uid=uid, propagation=how) and waits:
-                yield from self._await_gone(path, uid, _grace_of(row))
+                yield from self._await_gone(kind, name, uid, _grace_of(row))
 
     def _to_delete(self, kind: Kind) -> list[Row]:
         """The object that the plan saw, and other versions of the same config or secret."""
@@ -308,13 +308,13 @@ class Change:
         ours = marks.owner_of(there, self._instance.target) == self._instance
         return [there] if ours or uid == row["metadata"]["uid"] else []
 
-    def _await_gone(self, path: str, uid: str, grace: float = 0.0) -> Iterator[Event]:
-        end = time.monotonic() + GONE_SECONDS + grace
-        while True:
-            row = self._client.one(path)
-            if row is None or row["metadata"]["uid"] != uid:
-                return
-            if time.monotonic() > end:
+    def _await_gone(self, kind: Kind, name: str, uid: str, grace: float = 0.0) -> Iterator[Event]:
+        began, pause = time.monotonic(), POLL
+        space = self.cluster.space
+        while not self.cluster.absence.is_gone(kind, space, name, uid, began):
+            if time.monotonic() > began + GONE_SECONDS + grace:
+                path = kind.path(space, name)
+                row = self._client.one(path) or {"metadata": {}}
                 held = ", ".join(row["metadata"].get("finalizers") or ()) or "its pods"
                 raise Transient(
                     f"{self.action.id} does not go: {held} hold it back",
@@ -322,7 +322,8 @@ class Change:
                     mend="look with `kubectl describe`; the deploy may be run again",
                 )
             yield Event(EventKind.PROGRESS, self.action.id, "it is being removed")
-            time.sleep(POLL)
+            time.sleep(pause)
+            pause = min(pause * 1.5, SLOWEST)
 
 
 def hand_over(cluster: Cluster, waiting: dict[str, Handover], workload: Row) -> None:

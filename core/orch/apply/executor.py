@@ -131,7 +131,7 @@ class _Execution:
     def _has_room(self, action: Action) -> bool:
         if action.operation is Operation.NOOP and not self._is_watched(action):
             return True
-        sending = sum(not step.applied for step in self._running.values())
+        sending = sum(not (step.applied or step.waits) for step in self._running.values())
         most = self._terms.concurrency
         return sending < most and len(self._running) < most * WATCHERS
 
@@ -185,6 +185,8 @@ class _Execution:
             self._gates.reach(id_, {Condition.CREATED} if step.watch else EVERY)
             if not step.changes:
                 return
+        # What tells how it goes on before it is applied was sent, and waits for the platform.
+        step.waits = event.kind is EventKind.PROGRESS
         if event.kind is not EventKind.PROGRESS or event.data != step.last:
             step.heard, step.last = time.monotonic(), event.data
         step.said = self._text(event)

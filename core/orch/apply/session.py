@@ -153,11 +153,11 @@ class Session:
 
     def down_plan(self, *, volumes: bool = False) -> Plan:
         """Remove everything that is ours; what holds data stays unless `volumes`."""
-        last = self._access.history().baseline
-        snapshot = self._access.observe(self._recorded_manifest(last))
+        history = self._access.history()
+        snapshot = self._access.observe(self._recorded_manifest(history.baseline))
         nothing = Manifest(self._access.instance.name, self._access.backend.name, (), Ledger(()))
         return self._make(
-            None, nothing, snapshot, last, EMPTY, destroy_volumes=volumes, reason="down"
+            None, nothing, snapshot, history, EMPTY, destroy_volumes=volumes, reason="down"
         )
 
     def _plan_of_document(
@@ -188,9 +188,9 @@ class Session:
         manifest = _versioned(manifest, versions)
         snapshot = self._access.observe(manifest)
         refuse_problems(snapshot.problems)
-        last = self._access.history().baseline
+        history = self._access.history()
         plan = self._make(
-            app, manifest, snapshot, last, versions, only=only, prune=prune, reason=reason
+            app, manifest, snapshot, history, versions, only=only, prune=prune, reason=reason
         )
         refuse_problems(still_crowded(plan, snapshot.crowded))
         return plan
@@ -200,11 +200,11 @@ class Session:
         app: Application | None,
         manifest: Manifest,
         snapshot: Snapshot,
-        last: Release | None,
+        history: History,
         versions: Mapping[str, str],
         **wishes: Any,
     ) -> Plan:
-        history = self._access.history()
+        last = history.baseline
         return make_plan(
             self._access.instance,
             self._access.backend.name,

@@ -35,6 +35,7 @@ class Step:
     quiet_limit: float
     stop: threading.Event = field(default_factory=threading.Event)
     applied: bool = False
+    waits: bool = False
     heard: float = 0.0
     last: Mapping[str, object] = EMPTY
     said: str = ""

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from orch.apply.session import Session
 from orch.errors import (
     Conflict,
     Denied,
@@ -19,10 +20,14 @@ from orch.errors import (
 from orch.load.source import app_from_document
 from orch.plan import load_plan, save_plan
 from orch.testing.platform import Killed, Script
-from orch.types import Diagnostic, Instance, Operation, Verdict
+from orch.testing.scripted import ScriptedBackend
+from orch.types import Diagnostic, Event, EventKind, Instance, Operation, Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    from orch.types import Action
 
 INSTANCE = Instance("scripted", "default", "shop")
 HEALTHY = {"condition": "service_healthy"}
@@ -96,6 +101,21 @@ def test_independent_steps_run_at_the_same_time_up_to_the_bound(shop: Any) -> No
     gates[2].open()
     thread.join(10)
     assert done[0].verdict is Verdict.DONE
+
+
+def test_a_step_that_waits_for_the_platform_takes_no_place_of_others(shop: Any) -> None:
+    shop.deploy(shop.document(services={f"s{n}": shop.service() for n in range(5)}))
+    all_wait = threading.Barrier(5)
+
+    class Slow(ScriptedBackend):
+        def apply(self, action: Action) -> Iterator[Event]:
+            yield Event(EventKind.PROGRESS, action.id, "it is being removed")
+            all_wait.wait(10)
+            yield from super().apply(action)
+
+    session = Session(Slow(shop.platform), INSTANCE)
+    outcome = session.apply(session.down_plan(), concurrency=2)
+    assert outcome.verdict is Verdict.DONE, outcome
 
 
 def test_a_failed_update_returns_everything_that_the_plan_changed(shop: Any) -> None:
