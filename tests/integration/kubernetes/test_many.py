@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orch_kubernetes.absence import FEW
+from orch_kubernetes.absence import FEW, Absence
+from orch_kubernetes.kinds import Kind
 
 if TYPE_CHECKING:
     from orch.testing.conformance import Trial
+    from orch_kubernetes.client import KubernetesClient
     from tests.kubernetes_api.server import Api
 
 MANY = 40
@@ -51,3 +54,39 @@ def test_what_appears_before_its_step_is_never_written_over(
     outcome = trial.run(plan, wait=False, rollback=False)
     assert "has appeared meanwhile" in outcome.failed[f"service/s{MANY - 1}"], outcome
     assert platform.objects[key]["spec"]["selector"] == theirs["selector"]
+
+
+@pytest.mark.parametrize("many_ask", [False, True])
+def test_an_object_is_gone_once_another_has_its_name(
+    trial: Trial, kubernetes_api: Api, *, many_ask: bool
+) -> None:
+    trial.session().apply(trial.plan(trial.web()).plan, wait=False)
+    platform, key = kubernetes_api.platform, ("apps", "deployments", "shop", "web")
+    client: KubernetesClient = trial.backend.client  # type: ignore[attr-defined]
+    kind, absence = Kind("Deployment", "apps/v1", "deployments"), Absence(client)
+    body, uid = platform.objects[key], platform.objects[key]["metadata"]["uid"]
+
+    def gone() -> bool:
+        for _ in range(FEW if many_ask else 0):
+            absence.is_gone(kind, "shop", "web", uid, time.monotonic())
+        return absence.is_gone(kind, "shop", "web", uid, time.monotonic())
+
+    assert not gone()
+    with platform.lock:
+        platform.forget(key)
+    assert gone()
+    with platform.lock:
+        platform.create(key, {**body, "metadata": {"name": "web"}}, "kubectl")
+    assert gone()
+    listed = [path for _, path in kubernetes_api.calls if path.endswith("/deployments?limit=500")]
+    assert bool(listed) is many_ask
+
+
+def test_objects_that_are_removed_are_waited_for_together(
+    trial: Trial, kubernetes_api: Api
+) -> None:
+    trial.session().apply(trial.plan(many(trial)).plan, wait=False)
+    kubernetes_api.calls.clear()
+    trial.down()
+    assert not kubernetes_api.platform.listed("apps", "deployments", "shop", "")
+    assert gets(kubernetes_api, "deployments") <= 2 * MANY + FEW
