@@ -82,6 +82,18 @@ def test_status_tells_that_an_address_is_missing(balanced: Trial, kubernetes_api
     balanced.eventually("it is healthy", lambda: balanced.service().healthy)
 
 
+def test_an_address_holds_up_the_one_service_that_it_leads_to(
+    balanced: Trial, kubernetes_api: Api
+) -> None:
+    no_address(kubernetes_api)
+    document = published(balanced)
+    document["services"]["api"] = balanced.web_service(**PACE)
+    balanced.run(balanced.plan(document).plan, wait=False)
+    balanced.eventually("the other is healthy", lambda: balanced.service("api").healthy)
+    balanced.eventually("its pod is ready", lambda: balanced.service().ready == 1)
+    assert not balanced.service().healthy
+
+
 def test_without_a_load_balancer_none_is_waited_for(trial: Trial, kubernetes_api: Api) -> None:
     kubernetes_api.controllers.balances = False
     trial.deployed(published(trial))
