@@ -11,6 +11,7 @@ import pytest
 from orch.errors import Denied, UsageFault
 from orch.types import Fidelity
 from orch_kubernetes import client as client_module
+from orch_kubernetes.live import SHOWN_NAMES
 from tests.integration.journey.conftest import call_in
 from tests.integration.kubernetes.readings import applied, lost
 
@@ -26,6 +27,7 @@ HIDDEN = "hidden-value"
 PLURALS = {
     "Deployment": ("apps", "apps/v1", "deployments"),
     "StatefulSet": ("apps", "apps/v1", "statefulsets"),
+    "Pod": ("", "v1", "pods"),
     "Service": ("", "v1", "services"),
     "Secret": ("", "v1", "secrets"),
     "ConfigMap": ("", "v1", "configmaps"),
@@ -139,6 +141,21 @@ def test_what_runs_in_several_namespaces_has_to_be_named(
         backend.read_live("app=web")
     assert fault.value.mend == "name one: --namespace prod"
     assert list(applied(backend.read_live("app=web", "test")).services) == ["web"]
+
+
+def test_what_is_meant_has_to_run(trial_of: Callable[..., Trial], kubernetes_api: Api) -> None:
+    pod = {"spec": {"containers": [{"name": "x", "image": "busybox:1"}]}}
+    for number in range(SHOWN_NAMES):
+        put(kubernetes_api, "prod", "Pod", f"a{number}", pod, labels={"app": f"a{number}"})
+    put(kubernetes_api, "prod", "ConfigMap", "lonely", {}, labels={"app": "lonely"})
+    with pytest.raises(UsageFault, match="nothing runs in the namespace prod") as fault:
+        trial_of().read_live("app=lonely", "prod")
+    every = ", ".join(f"a{number}" for number in range(SHOWN_NAMES))
+    assert fault.value.mend == f"there run {every}"
+    put(kubernetes_api, "prod", "Pod", "more", pod, labels={"app": "b"})
+    with pytest.raises(UsageFault) as fault:
+        trial_of().read_live("lonely", "prod")
+    assert str(fault.value.mend).endswith(", …")
 
 
 def test_pages_are_read_to_the_end(
