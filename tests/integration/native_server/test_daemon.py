@@ -12,6 +12,7 @@ import sys
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -309,7 +310,8 @@ def test_kill_at_any_moment_loses_nothing_accepted_and_doubles_nothing(state: Pa
             pass
         client.close()
         os.kill(pid, signal.SIGKILL)
-        psutil.wait_procs([psutil.Process(pid)] if psutil.pid_exists(pid) else [], timeout=5)
+        with suppress(psutil.NoSuchProcess):
+            psutil.Process(pid).wait(5)
     with daemon.ensure_running(state) as client:
         assert follow(client) is RolloutPhase.HEALTHY
         replicas = client.status(SHOP).services[0].replicas

@@ -23,7 +23,8 @@ __all__ = ["python_image"]
 FAST = {"monitor": "300ms", "progress_deadline": "20s"}
 START_FIRST = {**FAST, "order": "start-first"}
 SHORT = {**START_FIRST, "progress_deadline": "5s"}
-REFUSALS = ("ConnectionRefusedError", "ConnectionResetError", "RemoteDisconnected")
+CUT = ("ConnectionResetError", "RemoteDisconnected", "IncompleteRead")
+REFUSALS = ("ConnectionRefusedError", *CUT)
 
 
 def neighbour(trial: Trial, backend: SwarmBackend) -> list[str]:
