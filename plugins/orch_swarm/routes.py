@@ -42,6 +42,9 @@ _HOSTS = "each node that runs a replica, one on every node"
 _FIRST = "the next one starts first"
 _LAST = "each node is away for a moment, one after the other"
 _SECOND = 1_000_000_000
+_TAKEN = 6 * _SECOND
+"""Until the proxy has taken a new table for sure: while none answered it has asked ever less often,
+each time after half as long again. Only then goes what the old table leads to."""
 _DATA = "/data"
 _KEPT = f"{_DATA}/authority.json"
 _FOLDER = "/etc/orch"
@@ -165,7 +168,7 @@ class RouteCompiler:
         serve = ["busybox", "httpd", "-f", "-p", str(TABLE_PORT), "-h", _FOLDER]
         image = self._settings.get("routes_table_image") or TABLE_IMAGE
         body = {**self._body(image, serve), "Mode": "replicated", "Replicas": 1}
-        body["UpdateConfig"] = {"Order": "stop-first", "Parallelism": 1, "Monitor": 2 * _SECOND}
+        body["UpdateConfig"] = {"Order": "stop-first", "Parallelism": 1, "Monitor": _TAKEN}
         body["Container"] = {**body["Container"], "StopGracePeriod": _SECOND}
         resource = generated.service(self._make, self._app, TABLES, body)
         targets = [self._target(view.value) for view in views]
