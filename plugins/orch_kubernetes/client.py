@@ -62,7 +62,7 @@ class KubernetesClient:
         self._api: Any = None
         self._opening = threading.Lock()
         self._header: Mapping[str, str] = {}
-        self._asked_again = self._noted = 0.0
+        self._login_until = self._noted = 0.0
         self._skew = 0.0
         self._answered = False
         self._streams: set[Any] = set()
@@ -125,8 +125,8 @@ class KubernetesClient:
     def _login(self, api: Any) -> Mapping[str, str]:
         """The header that logs in; the SDK is asked anew now and then, as tokens expire."""
         now = time.monotonic()
-        if now > self._asked_again:
-            self._header, self._asked_again = _login(api), now + LOGIN_SECONDS
+        if now > self._login_until:
+            self._header, self._login_until = _login(api), now + LOGIN_SECONDS
         return self._header
 
     def request(

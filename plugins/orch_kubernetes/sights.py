@@ -10,7 +10,6 @@ from orch.frozen import FrozenDict
 from orch.plan.merge import Merger
 from orch.types import Diagnostic, Instance, Observed, Severity, Snapshot
 from orch_kubernetes import marks
-from orch_kubernetes.absence import Absence
 from orch_kubernetes.health import trouble_of
 from orch_kubernetes.kinds import CLAIM, CONTENT_NAMED, WORKLOADS, Kinds
 from orch_kubernetes.nodes import homeless
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from orch.backend.capabilities import Capabilities
     from orch.types import Manifest, Resource
+    from orch_kubernetes.absence import Absence
     from orch_kubernetes.client import KubernetesClient
     from orch_kubernetes.facts import ClusterFacts
     from orch_kubernetes.kinds import Kind
@@ -42,11 +42,11 @@ class Cluster:
         client: KubernetesClient,
         facts: ClusterFacts,
         instance: Instance,
-        absence: Absence | None = None,
+        absence: Absence,
     ) -> None:
         self.client, self.facts, self.instance = client, facts, instance
         self.space = marks.space_of(instance)
-        self.kinds, self.absence = Kinds(facts), absence or Absence(client)
+        self.kinds, self.absence = Kinds(facts), absence
 
     def ours(self, kinds: Iterable[str], *, needed: Iterable[str] = ()) -> dict[str, list[Row]]:
         """All objects of these kinds that bear our marks.

@@ -12,6 +12,7 @@ from orch.types import Verdict
 
 if TYPE_CHECKING:
     from orch.testing.conformance import Trial
+    from orch_kubernetes.backend import KubernetesBackend
 
 pytestmark = [pytest.mark.optional, pytest.mark.slow, pytest.mark.timeout(300)]
 FAILS = {"monitor": "0s", "progress_deadline": "8s"}
@@ -21,7 +22,7 @@ def deployments(trial: Trial) -> str:
     return f"/apis/apps/v1/namespaces/{trial.instance.name}/deployments"
 
 
-def test_a_canary_that_fails_is_alone_and_goes(trial: Trial) -> None:
+def test_a_canary_that_fails_is_alone_and_goes(trial: Trial, backend: KubernetesBackend) -> None:
     pace = {**FAILS, "canary": 1, "parallelism": 4, "order": "start-first", "monitor": "1s"}
     good = trial.web("good", replicas=4, update_config=pace)
     trial.deployed(good)
@@ -29,7 +30,7 @@ def test_a_canary_that_fails_is_alone_and_goes(trial: Trial) -> None:
 
     def look() -> None:
         while not over.wait(0.1):
-            (web,) = trial.backend.client.listed(deployments(trial))  # type: ignore[attr-defined]
+            (web,) = backend.client.listed(deployments(trial))
             status = web["status"]
             if status.get("observedGeneration") == web["metadata"]["generation"]:
                 most.append(status.get("replicas", 0) - 4)
@@ -82,17 +83,19 @@ def test_a_crash_is_told_by_its_code(trial: Trial) -> None:
     assert "ended with code 3" in outcome.failed["service/web"]
 
 
-def test_a_priority_belongs_to_one_namespace(trial: Trial) -> None:
+def test_a_priority_belongs_to_one_namespace(trial: Trial, backend: KubernetesBackend) -> None:
     document = trial.web("one", priority=50)
     trial.deployed(document)
-    classes = trial.backend.client.listed("/apis/scheduling.k8s.io/v1/priorityclasses")  # type: ignore[attr-defined]
+    classes = backend.client.listed("/apis/scheduling.k8s.io/v1/priorityclasses")
     name = trial.instance.name
     assert f"{name}.{name}-50" in {row["metadata"]["name"] for row in classes}
     assert trial.pending(document) == []
 
 
-def test_a_job_that_is_gone_after_its_time_is_not_run_again(trial: Trial) -> None:
-    if not trial.backend.facts.has("job_ttl"):  # type: ignore[attr-defined]
+def test_a_job_that_is_gone_after_its_time_is_not_run_again(
+    trial: Trial, backend: KubernetesBackend
+) -> None:
+    if not backend.facts.has("job_ttl"):
         pytest.skip("this cluster removes no jobs by itself")
     document = {"jobs": {"prepare": trial.shell("echo done", ttl="1s")}}
     trial.deployed(document)
@@ -100,7 +103,9 @@ def test_a_job_that_is_gone_after_its_time_is_not_run_again(trial: Trial) -> Non
     assert trial.pending(document) == []
 
 
-def test_every_kind_of_field_is_as_wanted_once_it_is_there(trial: Trial) -> None:
+def test_every_kind_of_field_is_as_wanted_once_it_is_there(
+    trial: Trial, backend: KubernetesBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Defaults, amounts and what the API leaves out are no changes, and no drift."""
     document = trial.web(
         "one",
@@ -136,10 +141,14 @@ def test_every_kind_of_field_is_as_wanted_once_it_is_there(trial: Trial) -> None
         },
     }
     trial.deployed(document)
-    client = trial.backend.client  # type: ignore[attr-defined]
     asked: list[str] = []
-    real = client.apply
-    client.apply = lambda path, *args, **how: (asked.append(path), real(path, *args, **how))[1]
+    real = backend.client.apply
+
+    def apply(path: str, *args: Any, **how: Any) -> Any:
+        asked.append(path)
+        return real(path, *args, **how)
+
+    monkeypatch.setattr(backend.client, "apply", apply)
     assert trial.pending(document) == []
     assert asked == [], "all is evidently as wanted: no dry run is needed"
     assert trial.session().drift() == ()

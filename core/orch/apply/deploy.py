@@ -257,9 +257,8 @@ class Deployment:
         """Where not even the first step could be made, the fault itself says it best."""
         if result.lost:
             raise self._lock_fault(interruption_text(result, Verdict.INTERRUPTED))
-        if {*result.done, *result.cut}.intersection(result.touched) or len(result.failed) != len(
-            result.touched
-        ):
+        changed = {*result.done, *result.cut}.intersection(result.touched)
+        if changed or len(result.failed) != len(result.touched):
             return
         for cause in result.causes.values():
             if isinstance(cause, StalePlan | Unreachable | Denied | Conflict):

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orch_kubernetes.absence import FEW, Absence
+from orch_kubernetes.backend import KubernetesBackend
 from orch_kubernetes.kinds import Kind
 
 if TYPE_CHECKING:
     from orch.testing.conformance import Trial
-    from orch_kubernetes.client import KubernetesClient
     from tests.kubernetes_api.server import Api
 
 MANY = 40
@@ -62,8 +62,8 @@ def test_an_object_is_gone_once_another_has_its_name(
 ) -> None:
     trial.session().apply(trial.plan(trial.web()).plan, wait=False)
     platform, key = kubernetes_api.platform, ("apps", "deployments", "shop", "web")
-    client: KubernetesClient = trial.backend.client  # type: ignore[attr-defined]
-    kind, absence = Kind("Deployment", "apps/v1", "deployments"), Absence(client)
+    assert isinstance(trial.backend, KubernetesBackend)
+    kind, absence = Kind("Deployment", "apps/v1", "deployments"), Absence(trial.backend.client)
     body, uid = platform.objects[key], platform.objects[key]["metadata"]["uid"]
 
     def gone() -> bool:
