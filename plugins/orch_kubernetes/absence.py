@@ -1,4 +1,4 @@
-"""What is there by its name: of many objects, not each is asked for on its own."""
+"""Waiting until objects are gone: of many, not each is asked for on its own."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from orch_kubernetes.kinds import Kind
 
 FRESH = 2.0
-"""Seconds for which a look at all names of a kind counts. An object that others make in that time
-is met by the API itself: what they set otherwise than we do is a conflict of fields."""
+"""Seconds for which a look at all names of a kind counts."""
 FEW = 8
 """So many objects of a kind are asked for one by one within a second."""
 
@@ -38,11 +37,6 @@ class Absence:
     client: KubernetesClient
     _looks: dict[str, _Look] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def is_sure(self, kind: Kind, space: str, name: str) -> bool:
-        """Whether there was none of that name a moment ago; False where it has to be asked for."""
-        uids = self._seen(kind, space, time.monotonic() - FRESH)
-        return uids is not None and name not in uids
 
     def is_gone(self, kind: Kind, space: str, name: str, uid: str, since: float) -> bool:
         """Whether an object is no longer there, as seen later than `since`, by the monotonic clock.

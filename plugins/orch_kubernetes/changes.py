@@ -96,12 +96,8 @@ class Change:
 
     def _standing(self) -> Generator[Event, None, Row | None]:
         """What is there; an object that is on its way out is awaited."""
-        kind, action = self._kind(), self.action
+        kind = self._kind()
         path = self._path(kind)
-        if action.operation is Operation.CREATE and action.before is None:
-            real = real_name(kind.name, action.name, self.cluster.space)
-            if self.cluster.absence.is_sure(kind, self.cluster.space, real):
-                return None
         row = self._client.one(path)
         if row is not None and "deletionTimestamp" in row["metadata"]:
             yield from self._await_gone(kind, marks.name_of(row), str(row["metadata"]["uid"]))

@@ -14,7 +14,7 @@ from orch import types
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    _Reader = Callable[[Any], Any]
+    _Turn = Callable[[Any], Any]
 
 T = TypeVar("T")
 NEVER = frozenset({"secrets"})
@@ -28,7 +28,7 @@ def encoded(value: Any) -> Any:
 
 
 @cache
-def _writer(kind: Any) -> _Reader | None:
+def _writer(kind: Any) -> _Turn | None:
     """How a value of this type is written; None for one that JSON holds as it is."""
     if is_dataclass(kind):
         return partial(_written, _fields(cast("Any", kind)))
@@ -73,7 +73,7 @@ def decoded(kind: type[T], raw: Any) -> T:
 
 
 @cache
-def _readers(kind: Any) -> dict[str, _Reader | None]:
+def _readers(kind: Any) -> dict[str, _Turn | None]:
     """How each field is read; None for one that JSON holds as it is."""
     from collections.abc import Mapping
 
@@ -81,7 +81,7 @@ def _readers(kind: Any) -> dict[str, _Reader | None]:
     return {name: _reader_of(hint) for name, hint in hints.items()}
 
 
-def _reader_of(hint: Any) -> _Reader | None:
+def _reader_of(hint: Any) -> _Turn | None:
     if get_origin(hint) in (Union, UnionType):
         readers = [_reader_of(choice) for choice in get_args(hint) if is_dataclass(choice)]
         return _unless_none(readers[0]) if readers else None
@@ -92,9 +92,9 @@ def _reader_of(hint: Any) -> _Reader | None:
     return hint if isinstance(hint, type) and issubclass(hint, StrEnum) else None
 
 
-def _each(reader: _Reader | None) -> _Reader:
+def _each(reader: _Turn | None) -> _Turn:
     return tuple if reader is None else lambda raw: tuple(map(reader, raw))
 
 
-def _unless_none(reader: _Reader | None) -> _Reader:
+def _unless_none(reader: _Turn | None) -> _Turn:
     return lambda raw: None if raw is None or reader is None else reader(raw)
