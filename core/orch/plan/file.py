@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from orch.errors import StalePlan, UsageFault
@@ -12,6 +10,7 @@ from orch.plan.codec import decoded, encoded
 from orch.plan.steps import digest
 from orch.types import Plan
 from orch.version import __version__
+from orch.writing import write_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,26 +19,10 @@ FORMAT = 1
 
 
 def save_plan(plan: Plan, path: Path) -> None:
-    """Write a plan, readable by its owner only. Raises UsageFault when the file can't be written.
-
-    The file appears whole or not at all.
-    """
+    """Write a plan, readable by its owner only, see `write_whole`. Raises UsageFault."""
     content = encoded(plan)
     document = {"format": FORMAT, "orch": __version__, "digest": digest(content), "plan": content}
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(document, file, indent=1)
-        draft.replace(path)
-    except OSError as fault:
-        with suppress(OSError):
-            draft.unlink()
-        raise UsageFault(
-            f"the plan can't be written: {fault.strerror}",
-            place=str(path),
-            mend="choose another path",
-        ) from fault
+    write_whole(path, json.JSONEncoder(indent=1).iterencode(document), mode=0o600)
 
 
 def load_plan(path: Path) -> Plan:

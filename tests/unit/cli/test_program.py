@@ -66,6 +66,7 @@ def test_a_fault_of_our_own_is_told_with_its_trace() -> None:
 @pytest.mark.parametrize("verb", ["--version", "--help", "schema", "backends"])
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_stream_that_is_full_is_told(verb: str, unbuffered: str) -> None:
+    assert Path("/dev/full").is_char_device(), "something wrote a file over this host's /dev/full"
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "orch.cli", verb],

@@ -21,6 +21,7 @@ from orch.load.detect import HEAD
 from orch.load.files import folder_of, read_text
 from orch.load.move import moved
 from orch.types import Severity
+from orch.writing import write_whole
 
 if TYPE_CHECKING:
     from orch.backend.contract import Reader, Reading
@@ -101,7 +102,7 @@ def command(
     if file_out is None:
         settings.out.write(text)
     else:
-        _write(file_out, text, force=force)
+        write_whole(file_out, [text], over=force)
         settings.out.write(f"{file_out} is written; check it with: orch validate -f {file_out}\n")
     _tell_ledger(settings, rows, every=every)
 
@@ -158,15 +159,6 @@ def _reader(files: tuple[Path, ...], format_: str | None) -> Reader:
     fault = f"could be {' or '.join(best)}" if best else "is in no format that can be imported"
     mend = f"name it with --format, one of {', '.join(readers)}"
     raise UsageFault(fault, place=str(files[0]), mend=mend)
-
-
-def _write(path: Path, text: str, *, force: bool) -> None:
-    try:
-        with path.open("w" if force else "x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
-        mend = "choose another name, or add --force"
-        raise UsageFault("is there already", place=str(path), mend=mend) from None
 
 
 def _tell_ledger(settings: Settings, rows: list[LedgerEntry], *, every: bool) -> None:
