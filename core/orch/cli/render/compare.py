@@ -6,8 +6,8 @@ from itertools import groupby, takewhile
 from typing import TYPE_CHECKING, Any
 
 from orch.cli.render.ledger import STYLES, add_ledger, placed
-from orch.cli.render.out import yaml_text
 from orch.cli.render.report import Report, Span, line, printable
+from orch.cli.render.yaml import yaml_text
 from orch.compare.advice import advise
 from orch.compare.manifests import side_by_side
 from orch.compare.names import names_text
@@ -375,7 +375,7 @@ def _add_manifests(report: Report, compared: Comparison) -> None:
         for variant in part.variants:
             report.heading(f"{part.name} on {names_text(variant.backends)}")
             text = variant_text(variant) or "nothing is made for it"
-            report.lines([line(row) for row in text.splitlines()], code=True)
+            report.code(text)
 
 
 def variant_text(variant: Variant) -> str:

@@ -9,7 +9,6 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
 
 from orch.cli.render.plain import to_text
-from orch.frozen import thawed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -128,20 +127,14 @@ def _reader_watched(stream: TextIO) -> Iterator[None]:
         raise ReaderGone from None
 
 
-def yaml_text(value: Any) -> str:
-    """JSON-shaped data as YAML."""
-    import yaml
-
-    fast = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    return str(yaml.dump(thawed(value), Dumper=fast, sort_keys=False, allow_unicode=True))
-
-
 def _made(thing: Any) -> Any:
     return thing() if callable(thing) else thing
 
 
 def _document(report: LazyReport, shape: Any, form: str) -> str:
     if form == "yaml":
+        from orch.cli.render.yaml import yaml_text
+
         return yaml_text(_made(shape))
     if form == "markdown":
         from orch.cli.render.markdown import to_markdown

@@ -22,7 +22,7 @@ def _block(block: Block) -> list[str]:
         case Heading(text):
             return ["", text]
         case Lines(lines):
-            return ["".join(span.text for span in line).rstrip() for line in lines]
+            return ["".join([span.text for span in line]).rstrip() for line in lines]
         case Table(columns, rows):
             return _table(columns, rows) if rows else []
 

@@ -77,6 +77,10 @@ class Report:
         if lines:
             self.blocks.append(Lines(tuple(lines), code))
 
+    def code(self, text: str, *, indent: str = "") -> None:
+        """Add text whose columns matter."""
+        self.lines([(Span(indent + row),) for row in text.splitlines()], code=True)
+
     def table(self, columns: tuple[str, ...], rows: list[tuple[Span | str, ...]]) -> None:
         """Add a table."""
         spans = tuple(tuple(as_span(cell) for cell in row) for row in rows)

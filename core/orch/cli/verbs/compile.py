@@ -10,12 +10,10 @@ from orch.cli.command import option, verb
 from orch.cli.options import OUTPUT, level_options, output_options, spec_options, target_options
 from orch.cli.render import machine
 from orch.cli.render.ledger import add_ledger, rows_of, tally
-from orch.cli.render.out import yaml_text
-from orch.cli.render.report import Report, Span, line
+from orch.cli.render.report import Report, Span
 
 if TYPE_CHECKING:
     from orch.cli.choices import SpecChoice, TargetChoice
-    from orch.cli.render.report import Line
     from orch.cli.root import Settings
     from orch.types import LedgerEntry, Manifest
 
@@ -75,12 +73,13 @@ def command(
 
 
 def _report(manifest: Manifest, rows: list[LedgerEntry], *, every: bool) -> Report:
+    from orch.cli.render.yaml import yaml_text
     from orch.types import Fidelity
 
     report = Report(f"{manifest.app} on {manifest.backend}")
     for resource in manifest.resources:
         report.heading(resource.id)
-        report.lines(_body(resource.body), code=True)
+        report.code(yaml_text(resource.body), indent="  ")
     for note in manifest.notes:
         report.line(Span("note: ", "dim"), note)
     least = Fidelity.NATIVE if every else Fidelity.EMULATED
@@ -92,7 +91,3 @@ def _report(manifest: Manifest, rows: list[LedgerEntry], *, every: bool) -> Repo
 
 def _tally(rows: list[LedgerEntry], *, every: bool) -> str:
     return tally(rows) + ("" if every else "; all others are native")
-
-
-def _body(body: object) -> list[Line]:
-    return [line(f"  {row}") for row in yaml_text(body).splitlines()]
