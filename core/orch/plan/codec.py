@@ -77,7 +77,7 @@ def _readers(kind: Any) -> dict[str, _Turn | None]:
     """How each field is read; None for one that JSON holds as it is."""
     from collections.abc import Mapping
 
-    hints = get_type_hints(kind, {**vars(types), "Mapping": Mapping})
+    hints = get_type_hints(kind, {**vars(types), "Any": Any, "Mapping": Mapping})
     return {name: _reader_of(hint) for name, hint in hints.items()}
 
 
