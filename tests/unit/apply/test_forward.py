@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import socket
 import threading
+import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -123,6 +127,33 @@ def test_who_has_nothing_more_to_say_still_hears_the_answer(listener: Listener, 
         assert end.recv(10) == b"question"
         end.sendall(b"answer")
         assert near.recv(10) == b"answer"
+
+
+@contextmanager
+def no_more_files() -> Iterator[None]:
+    """This process may open no file more than it has open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_who_comes_while_no_file_can_be_opened_is_served_once_one_can(
+    listener: Listener, far: Far
+) -> None:
+    with socket.socket() as near:
+        near.settimeout(5)
+        with no_more_files():
+            near.connect((listener.address, listener.port))
+            spent = time.process_time()
+            assert not far.dialled.acquire(timeout=0.5)
+            assert time.process_time() - spent < 0.25  # it waits, and does not ask over and over
+        far.next().sendall(b"late")
+        assert near.recv(10) == b"late"
 
 
 def test_a_client_that_went_is_not_waited_for_without_end(
