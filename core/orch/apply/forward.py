@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from orch.errors import OrchError, UsageFault
+from orch.errors import OrchError, UsageFault, innermost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,14 +65,18 @@ class Listener:
         with connection:
             try:
                 tunnel = self._dial()
-                try:
-                    _Joint(connection, tunnel).run()
-                finally:
-                    tunnel.close()
             except OrchError as fault:
                 self._say(str(fault))
-            except OSError:
                 return
+            except OSError as fault:
+                self._say(innermost(fault))
+                return
+            try:
+                _Joint(connection, tunnel).run()
+            except OrchError as fault:
+                self._say(str(fault))
+            finally:
+                tunnel.close()
 
 
 class _Joint:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import socket
@@ -46,17 +47,22 @@ class Far:
     """The far ends of all tunnels, and what was said of those that failed."""
 
     def __init__(self) -> None:
-        self.fault: Unreachable | None = None
+        self.fault: Unreachable | OSError | None = None
+        self.prepared: list[tuple[socket.socket, socket.socket]] = []
         self.tunnels: list[ToSocket] = []
         self.ends: list[socket.socket] = []
         self.said: list[str] = []
         self.told = threading.Event()
         self.dialled = threading.Semaphore(0)
 
+    def prepare(self) -> None:
+        """Have the next tunnel ready, so that it opens no file."""
+        self.prepared.append(socket.socketpair())
+
     def dial(self) -> Tunnel:
         if self.fault is not None:
             raise self.fault
-        near, far = socket.socketpair()
+        near, far = self.prepared.pop() if self.prepared else socket.socketpair()
         self.tunnels.append(ToSocket(near))
         self.ends.append(far)
         self.dialled.release()
@@ -145,15 +151,30 @@ def no_more_files() -> Iterator[None]:
 def test_who_comes_while_no_file_can_be_opened_is_served_once_one_can(
     listener: Listener, far: Far
 ) -> None:
-    with socket.socket() as near:
-        near.settimeout(5)
+    far.prepare()
+    with socket.socket() as first, socket.socket() as second:
         with no_more_files():
-            near.connect((listener.address, listener.port))
+            for near in (first, second):
+                near.settimeout(5)
+                near.connect((listener.address, listener.port))
+            # Whoever waited for the first one already may have a file for it, but for no other.
+            early = far.dialled.acquire(timeout=0.5)
             spent = time.process_time()
             assert not far.dialled.acquire(timeout=0.5)
             assert time.process_time() - spent < 0.25  # it waits, and does not ask over and over
-        far.next().sendall(b"late")
-        assert near.recv(10) == b"late"
+        for _ in range(1 if early else 2):
+            far.next()
+        for end, near in zip(far.ends, (first, second), strict=True):
+            end.sendall(b"late")
+            assert near.recv(10) == b"late"
+
+
+def test_a_tunnel_that_this_host_can_not_open_is_told(listener: Listener, far: Far) -> None:
+    far.fault = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+    with connected(listener) as near:
+        assert near.recv(10) == b""
+        assert far.told.wait(5)
+    assert far.said == ["Too many open files"]
 
 
 def test_a_client_that_went_is_not_waited_for_without_end(
