@@ -77,17 +77,19 @@ class ResourceBuilder:
         Without `value` the first read's own value is written. A node carries everything below
         it. A read of None (an absent part) writes nothing.
         """
-        given = [read for read in reads if read is not None]
-        if not given:
+        for first in reads:
+            if first is not None:
+                break
+        else:
             return
-        first, depth = given[0], -1
+        depth = -1
         if value is _ABSENT:
             value = plain(first.value)
             depth = first.depth if isinstance(first, Node) else -1
         name, steps, last = _route(output)
         _assign(self.body, steps, last, value)
         carried = Carried(f"{self.id}:{name}", outcome, reason, mend, consequence, depth)
-        for read in given:
+        for read in reads:
             carry(read, carried)
 
     def put_all(self, node: Node) -> None:
@@ -146,8 +148,7 @@ class ResourceBuilder:
         self._depends_on[id_] = Dependency(id_, condition, required)
         carried = Carried(f"{self.id}:@depends_on.{id_}", outcome, reason, "", None)
         for read in reads:
-            if read is not None:
-                carry(read, carried)
+            carry(read, carried)
 
     def secret_version(self, secret: str) -> str:
         """A token that stands for the secret's version; usable in the name and the body."""
@@ -222,8 +223,7 @@ class ManifestBuilder:
 
     def core(self, read: Read | Node | None) -> None:
         """Account for a field that core has honoured itself, before or beside the platform."""
-        if read is not None:
-            carry(read, Carried(CORE, Fidelity.NATIVE))
+        carry(read, Carried(CORE, Fidelity.NATIVE))
 
     def emulate(self, read: Read | Node | None, reason: str) -> None:
         """Account for a field that core itself honours, such as the order of a deploy."""
@@ -258,8 +258,7 @@ class ManifestBuilder:
         mend: str,
         consequence: Consequence | None = None,
     ) -> None:
-        if read is not None:
-            carry(read, Carried("", outcome, reason, mend, consequence))
+        carry(read, Carried("", outcome, reason, mend, consequence))
 
     def _rows(self, *, native: bool) -> Iterator[LedgerEntry]:
         """One row for each leaf that the author wrote: the native ones, or all others."""
@@ -280,10 +279,14 @@ def nothing_for_it(backend: str) -> str:
     return f"{backend} has nothing for it"
 
 
-def carry(read: Read | Node, carried: Carried) -> None:
-    """Note that a field, or all that is below a node, arrived."""
+def carry(read: Read | Node | None, carried: Carried) -> None:
+    """Note that a field, or all that is below a node, arrived; what is absent needs no note."""
     if type(read) is Read:
-        read.node.carried.setdefault(read.key, []).append(carried)
+        ways = read.node.carried
+        if read.key in ways:
+            ways[read.key].append(carried)
+        else:
+            ways[read.key] = [carried]
     elif isinstance(read, Node):
         read.whole.append(carried)
 

@@ -98,10 +98,10 @@ class Node:
         return True
 
     def _wrap(self, key: Key, value: Any) -> Any:
-        if type(value) in _SCALARS:
-            return Read(self, key, value)
         if value is None:
             return None
+        if type(value) in _LEAVES:
+            return Read(self, key, value)
         child = self._children.get(key)
         if child is None:
             kind = node_kind(value)
@@ -118,12 +118,16 @@ class View(Node):
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self.value, name)
-        return Read(self, name, value) if type(value) in _SCALARS else self._wrap(name, value)
+        if value is None:
+            return None
+        return Read(self, name, value) if type(value) in _LEAVES else self._wrap(name, value)
 
     def field(self, name: str) -> Any:
         """A field by its name, also one whose name a node has itself: `key`, `path`, `value`."""
         value = getattr(self.value, name)
-        return Read(self, name, value) if type(value) in _SCALARS else self._wrap(name, value)
+        if value is None:
+            return None
+        return Read(self, name, value) if type(value) in _LEAVES else self._wrap(name, value)
 
     def authored(self, key: Key) -> bool:
         return key in self.value.model_fields_set
@@ -172,18 +176,26 @@ class ListView(Node):
 _kind: Callable[[object], Hashable] = type
 
 
+_LEAVES: set[object] = {str, int, bool, float}
+"""Types of which every value is a leaf, as far as they were met."""
+
+
 @cache
 def _shape(kind: type[Any]) -> type[Node] | None:
     # pydantic's isinstance is slow; a lookup by type is asked instead, once for each type.
     if issubclass(kind, BaseModel):
         return View
-    return MapView if issubclass(kind, FrozenDict) else None
+    if issubclass(kind, FrozenDict):
+        return MapView
+    if kind is not tuple:
+        _LEAVES.add(kind)
+    return None
 
 
 def node_kind(value: Any) -> type[Node] | None:
     """Which node wraps a value; None for a leaf. An empty list is a leaf, an empty map is not."""
     kind = _kind(value)
-    if kind in _SCALARS:
+    if kind in _LEAVES:
         return None
     if kind is tuple:
         return ListView if value and _shape(_kind(value[0])) is View else None
