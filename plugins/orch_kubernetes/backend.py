@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from orch.errors import UsageFault
-from orch.types import Diagnostic, EventKind, Instance, Operation, Severity
+from orch.types import EventKind, Instance, Operation
 from orch_kubernetes import marks, names
 from orch_kubernetes.absence import Absence
 from orch_kubernetes.capabilities import capabilities
@@ -16,7 +15,7 @@ from orch_kubernetes.changes import Change, Handover, hand_over
 from orch_kubernetes.client import KubernetesClient
 from orch_kubernetes.commands import join
 from orch_kubernetes.compile import compile_kubernetes
-from orch_kubernetes.facts import differences, facts_of, sighted, yes_or_no
+from orch_kubernetes.facts import facts_of, sighted, yes_or_no
 from orch_kubernetes.forward import PodTunnel, dial, port_of
 from orch_kubernetes.happenings import events
 from orch_kubernetes.kinds import CLAIM
@@ -55,24 +54,25 @@ class KubernetesBackend:
         self._take_over = yes_or_no(self._options, "take_over")
         self.client = KubernetesClient(self._options)
         facts_of(self._options)
+        self._is_asked = False
         self._watched: dict[str, Watched] = {}
         self._handed_over: dict[str, Handover] = {}
         self._absence = Absence(self.client)
         self._lock = threading.Lock()
 
-    @cached_property
-    def facts(self) -> ClusterFacts:
-        """A target that names a cluster is asked once what it is; else its options tell."""
-        return self._sighted if self._is_named else facts_of(self._options)
-
     @property
-    def _is_named(self) -> bool:
-        """Whether the target says which cluster it is."""
-        return bool(self._options.get("kubeconfig") or self._options.get("context"))
+    def facts(self) -> ClusterFacts:
+        """A target that names a cluster is asked what it is; else its options tell, see `sight`."""
+        is_named = self._options.get("kubeconfig") or self._options.get("context")
+        return self._sighted if is_named or self._is_asked else facts_of(self._options)
 
     @cached_property
     def _sighted(self) -> ClusterFacts:
         return sighted(self._options, self.client.sighting())
+
+    def sight(self) -> None:
+        """Ask the cluster what it is, also one that is kubectl's own or the one this runs in."""
+        self._is_asked = bool(self._sighted)
 
     # -- what needs no cluster -----------------------------------------------------------------
 
@@ -87,24 +87,13 @@ class KubernetesBackend:
     # -- observe and apply ---------------------------------------------------------------------
 
     def _cluster(self, instance: Instance) -> Cluster:
+        self.sight()
         return Cluster(self.client, self.facts, instance, self._absence)
 
     def observe(self, instance: Instance, manifest: Manifest | None) -> Snapshot:
         """Everything of the instance, and whatever bears a name of the manifest."""
-        snapshot = Observer(self._cluster(instance), self.capabilities(), manifest).snapshot()
-        if manifest is None or not manifest.resources or self._is_named:
-            return snapshot
-        return replace(snapshot, problems=(*snapshot.problems, *self._mistaken()))
-
-    def _mistaken(self) -> Iterator[Diagnostic]:
-        """What was taken for granted of a cluster that was not asked."""
-        found = differences(self.facts, self._sighted)
-        if found:
-            yield Diagnostic(
-                f"the cluster is not what was compiled for: {', '.join(found)}",
-                mend="name its `context` in the target, so that it is asked, or say what it is",
-                severity=Severity.WARNING,
-            )
+        cluster = self._cluster(instance)
+        return Observer(cluster, self.capabilities(), manifest).snapshot()
 
     def predict(self, manifest: Manifest, snapshot: Snapshot) -> Snapshot:
         """What an apply would make of it, by a dry run of what is not evidently as wanted."""

@@ -38,6 +38,7 @@ REAPED = "the pod's containers share their processes, and its first one reaps"
 SHM = "a folder in memory of that size is mounted at /dev/shm"
 NEEDS_SHELL = "run by sh, which the image must have"
 ALL_DEVICES = "a privileged container sees the devices of its node; this one is mounted"
+ONE_HOST_PORT = "a port of a container is opened at one port of its node"
 _OPERATORS = re.compile(r"\$+(?=\()|\${2,}")
 _VARIABLE = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
 _SAFE_SYSCTLS = {
@@ -132,15 +133,24 @@ class ContainerCompiler:
             self._port(port, outside=outside)
 
     def _port(self, port: View, *, outside: bool) -> None:
+        """A port is listed once, however many numbers lead to it from outside."""
         value, put = port.value, self._resource.put
-        base = (*self._path, "ports")
-        path = (*base, count(self._resource, base))
+        base, protocol = (*self._path, "ports"), value.protocol.upper()
+        standing: list[dict[str, Any]] = self._pod.standing(base) or []
+        listed = [(one["containerPort"], one["protocol"]) for one in standing]
+        twice = (value.target, protocol) in listed
+        there = standing[listed.index((value.target, protocol))] if twice else {}
+        path = (*base, standing.index(there) if twice else len(standing))
         put((*path, "containerPort"), port.target)
-        put((*path, "protocol"), port.protocol, value=value.protocol.upper())
+        put((*path, "protocol"), port.protocol, value=protocol)
         if value.name is not None:
-            put((*path, "name"), port.name, value=names.port_name(value.name))
+            said = names.port_name(value.name)
+            put((*path, "name"), port.name, value=there.get("name", said))
         if outside and value.mode == "host" and value.published is not None:
             self._scope.refuse("host_port", port.published)
+            if there.get("hostPort", value.published) != value.published:
+                self._make.reject(port.published, ONE_HOST_PORT, "let one of them go")
+                return
             put((*path, "hostPort"), port.published, port.mode, value=value.published)
             put((*path, "hostIP"), port.host_ip)
 

@@ -151,17 +151,6 @@ def yes_or_no(options: Mapping[str, str], key: str, *, usual: bool = False) -> b
     return said == "yes"
 
 
-def differences(taken: ClusterFacts, seen: ClusterFacts) -> list[str]:
-    """What a cluster is, where that is not what was taken for granted."""
-    pairs = (
-        ("version", taken.said_version, seen.said_version),
-        ("flavour", taken.flavour.name, seen.flavour.name),
-        ("routes", taken.routes, seen.routes),
-        ("load_balancer", *("yes" if f.load_balancer else "no" for f in (taken, seen))),
-    )
-    return [f"{name} {real} and not {usual}" for name, usual, real in pairs if usual != real]
-
-
 def _asked(options: Mapping[str, str], seen: Sighting) -> str:
     return options.get("version") or seen.version
 

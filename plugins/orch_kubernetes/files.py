@@ -88,8 +88,9 @@ def _config(scope: Scope, name: str, view: View) -> None:
         held = "binaryData" if config.encoding == "base64" else "data"
         resource.put((held, name), view.content)
         resource.rate((held,), view.encoding, Fidelity.NATIVE, "")
-        if len(config.content or "") > LIMIT:
-            scope.make.reject(view.content, "a ConfigMap holds 1 MiB", "put it into the image")
+        if config.size > LIMIT:
+            given = view.content if view.file is None else view.file
+            scope.make.reject(given, "a ConfigMap holds 1 MiB", "put it into the image")
     _named(resource, view, called)
     put_labels(resource, ("metadata",), view.labels)
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 EXTERNAL = "external"
 """The kind of what is only looked for: it is never made, changed or removed."""
 HASHED = "its content is part of the name, as Swarm never changes one"
+LIMIT = 1000 * 1024
+"""Bytes that a config may not reach."""
 PINNED = "the service is pinned to the node that holds the volume, and waits when it is lost"
 SHARED = "the driver decides who may write: Swarm checks nothing"
 APART = "every node has files of its own under this name"
@@ -87,6 +89,11 @@ def _config(make: ManifestBuilder, refs: References, name: str, view: View) -> N
             resource.put("External", view.external)
         resource.put("Content", view.content)
         resource.put("Encoding", view.encoding)
+        if config.size >= LIMIT:
+            given = view.content if view.file is None else view.file
+            make.reject(
+                given, "a config of a swarm holds less than 1000 KiB", "put it into the image"
+            )
     if view.name is not None:
         outcome = Fidelity.NATIVE if config.external else Fidelity.EMULATED
         resource.put("Name", view.name, outcome=outcome, reason="" if config.external else HASHED)

@@ -64,6 +64,21 @@ def leaves(value: Any, path: Path = ()) -> Iterator[Path]:
         yield path
 
 
+def doubled(value: Any, path: Path = ()) -> Iterator[Path]:
+    """The items that a list with keys names twice: nobody could own them apart."""
+    if isinstance(value, dict):
+        for key, below in value.items():
+            yield from doubled(below, (*path, key))
+    elif isinstance(value, list) and (keys := keys_of(path, value)):
+        seen: set[Item] = set()
+        for one in value:
+            item = item_of(one, keys)
+            if item in seen:
+                yield (*path, item)
+            seen.add(item)
+            yield from doubled(one, (*path, item))
+
+
 def at(body: Any, path: Path) -> Any:
     """What stands at a path, None when nothing does."""
     for step in path:

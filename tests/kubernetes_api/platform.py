@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import itertools
 import threading
@@ -162,6 +163,10 @@ class Platform:
         uid = body["metadata"].get("uid")
         if uid and uid != row["metadata"]["uid"]:
             raise Refusal(409, "Conflict", "the uid does not match")
+        twice = [ownership.shown(path) for path in ownership.doubled(body)]
+        if twice:
+            told = f"failed to create typed patch object: duplicate entries for key {twice}"
+            raise Refusal(500, "", told)
         wanted = set(ownership.leaves(body))
         if before:
             self._conflicts(row, body, wanted, manager, force=force)
@@ -225,7 +230,7 @@ class Platform:
 
     def _kept(self, key: Key, before: Row | None, row: Row, *, dry: bool) -> Row:
         defaulted(row)
-        found = schemas.faults(row)
+        found = [*schemas.faults(row), *_too_long(row)]
         if found:
             causes = [{"field": where, "message": said} for where, said in found]
             raise Refusal(422, "Invalid", f"{row['kind']} is invalid: {found}", causes)
@@ -393,3 +398,16 @@ def _respell(resources: Row) -> None:
             text = str(cpu)
             if not text.endswith("m") and float(text) % 1:
                 amounts["cpu"] = f"{round(float(text) * 1000)}m"
+
+
+def _too_long(row: Row) -> Iterator[tuple[str, str]]:
+    """A ConfigMap or Secret holds at most a mebibyte."""
+    if row["kind"] not in ("ConfigMap", "Secret"):
+        return
+    size = sum(len(str(text).encode()) for text in (row.get("data") or {}).values())
+    encoded = [str(text) for text in (row.get("binaryData") or {}).values()]
+    if row["kind"] == "Secret":
+        size, encoded = 0, [str(text) for text in (row.get("data") or {}).values()]
+    size += sum(len(base64.b64decode(text)) for text in encoded)
+    if size > 1024 * 1024:
+        yield "data", "Too long: may not be more than 1048576 bytes"

@@ -9,7 +9,8 @@ from orch.apply.redact import Redactor
 from orch.apply.releases import History
 from orch.apply.retry import retrying
 from orch.apply.secrets import SecretReader
-from orch.backend.contract import KeepsSecrets
+from orch.backend.contract import KeepsSecrets, SupportsSight
+from orch.compile.compile import compile_app
 from orch.errors import OrchError
 from orch.frozen import EMPTY
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from orch.backend.capabilities import Capabilities
     from orch.backend.contract import Backend, SecretProvider, Store
+    from orch.spec.application import Application
     from orch.types import Instance, Manifest, Snapshot
 
 T = TypeVar("T")
@@ -56,6 +58,12 @@ class Access:
     def capabilities(self) -> Capabilities:
         """What the platform can hold."""
         return self.backend.capabilities()
+
+    def compiled(self, app: Application) -> Manifest:
+        """The application in the words of this very target, which is asked what it is."""
+        if isinstance(self.backend, SupportsSight):
+            self.tried(self.backend.sight)
+        return compile_app(self.backend, app)
 
     def observe(self, manifest: Manifest | None) -> Snapshot:
         """What is there now."""

@@ -18,7 +18,6 @@ from orch.apply.releases import History, earlier_release, is_finished
 from orch.apply.rollback import earlier_versions, reruns
 from orch.apply.secrets import secret_changed
 from orch.apply.waiting import Awaited, wait_for
-from orch.compile.compile import compile_app
 from orch.compile.levels import Judgement, Level, judge
 from orch.compile.tokens import with_versions
 from orch.errors import UsageFault
@@ -105,7 +104,7 @@ class Session:
         target can't run now and for objects of others; UsageFault for a secret that can't be
         read; Unreachable or Denied.
         """
-        manifest = compile_app(self._access.backend, app)
+        manifest = self._access.compiled(app)
         judgement = judge(app, manifest, level)
         judgement.demand()
         warnings = self._obey_policies(app, manifest)
@@ -170,7 +169,7 @@ class Session:
         notes: tuple[str, ...] = (),
     ) -> Plan:
         """A plan from a recorded spec; secrets that are there already are not read again."""
-        manifest = compile_app(self._access.backend, app)
+        manifest = self._access.compiled(app)
         versions = self._versions(app, manifest, keep)
         plan = self._plan(app, manifest, versions, only=only, prune=not only, reason=reason)
         return replace(plan, notes=plan.notes + notes)

@@ -133,6 +133,18 @@ class Backend(Protocol):
 
 
 @runtime_checkable
+class SupportsSight(Protocol):
+    """What compile makes depends on what the target is, and the target can be asked that."""
+
+    def sight(self) -> None:
+        """Ask; from now on compile and capabilities go by the answer. Asked twice, it asks once.
+
+        Raises Unreachable or Denied.
+        """
+        ...
+
+
+@runtime_checkable
 class SupportsPredict(Protocol):
     """The platform itself can say what an apply would make of a manifest."""
 

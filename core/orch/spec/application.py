@@ -189,6 +189,14 @@ class Config(Model):
             raise ValueError(msg)
         return self
 
+    @property
+    def size(self) -> int:
+        """Bytes of its content, decoded."""
+        content = self.content or ""
+        if self.encoding == "base64":
+            return len(content.rstrip("=")) * 3 // 4
+        return len(content.encode())
+
 
 class Secret(Model):
     """Where a secret's value is read when a plan is made; the value is never kept."""

@@ -1,4 +1,4 @@
-"""The namespace of an application, from its making to its end; and a cluster that was not asked."""
+"""The namespace of an application, from its making to its end; and a cluster without a name."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from orch.compile.compile import compile_app
+from orch.spec.application import Application
 from orch.testing.conformance import Trial
 from orch.testing.workloads import Containers
 from orch_kubernetes.backend import KubernetesBackend
@@ -78,11 +80,11 @@ def test_data_that_is_kept_keeps_the_namespace(trial: Trial, kubernetes_api: Api
     assert ("", "persistentvolumeclaims", "shop", "data") in kubernetes_api.platform.objects
 
 
-# -- a cluster that was not asked ------------------------------------------------------------------
+# -- a cluster that the target does not name ------------------------------------------------------
 
 
 @pytest.fixture
-def unasked(
+def unnamed(
     kubernetes_api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[..., Trial]]:
     """Makes a deployment by a target that names no cluster: kubectl's own is meant."""
@@ -99,13 +101,33 @@ def unasked(
         backend.close()
 
 
-def test_a_cluster_that_is_another_than_was_compiled_for_is_told(
-    unasked: Callable[..., Trial], kubernetes_api: Api
+def test_a_cluster_that_is_not_named_is_asked_all_the_same(
+    unnamed: Callable[..., Trial], kubernetes_api: Api
+) -> None:
+    kubernetes_api.version = "v1.22.3+k3s1"
+    trial = unnamed()
+    document = trial.web()
+    metrics = [{"type": "cpu", "target": 70}]
+    document["services"]["web"]["autoscale"] = {"min": 1, "max": 3, "metrics": metrics}
+    plan = trial.plan(document).plan
+    assert "compiled for K3s 1.22" in plan.notes
+    made = {(action.body or {})["apiVersion"]: action.kind for action in plan.actions}
+    assert made["autoscaling/v2beta2"] == "HorizontalPodAutoscaler"
+
+
+def test_what_the_target_says_wins_over_what_the_cluster_says(
+    unnamed: Callable[..., Trial], kubernetes_api: Api
 ) -> None:
     kubernetes_api.version = "v1.29.3+k3s1"
-    trial = unasked()
-    (told,) = [w for w in trial.plan(trial.web()).plan.warnings if "compiled for" in w.fault]
-    assert "version 1.29 and not 1.36" in told.fault
-    assert "flavour k3s and not plain" in told.fault
-    trial = unasked(version="1.29", flavour="k3s")
-    assert not [w for w in trial.plan(trial.web()).plan.warnings if "compiled for" in w.fault]
+    trial = unnamed(version="1.30", flavour="eks")
+    (note,) = [n for n in trial.plan(trial.web()).plan.notes if "compiled for" in n]
+    assert note.endswith("1.30")
+    assert "EKS" in note
+
+
+def test_compile_alone_asks_no_cluster(unnamed: Callable[..., Trial], kubernetes_api: Api) -> None:
+    kubernetes_api.version = "v1.29.3+k3s1"
+    trial = unnamed()
+    app = Application.model_validate({**trial.web(), "name": "shop"})
+    (note,) = compile_app(trial.backend, app).notes
+    assert note.endswith("1.36")

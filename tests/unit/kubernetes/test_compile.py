@@ -184,6 +184,44 @@ def test_a_config_is_named_by_its_content() -> None:
     assert called("a") == called("a")
 
 
+@pytest.mark.parametrize(
+    ("config", "outcome"),
+    [
+        ({"content": "x" * (1 << 20)}, "native"),
+        ({"content": "é" * (1 << 19)}, "native"),
+        ({"content": "é" * (1 << 19) + "x"}, "rejected"),
+        ({"content": "AAAA" * ((1 << 20) // 3), "encoding": "base64"}, "native"),
+        ({"content": "AAAA" * ((1 << 20) // 3 + 1), "encoding": "base64"}, "rejected"),
+        ({"file": "big", "content": "x" * ((1 << 20) + 1)}, "rejected"),
+    ],
+)
+def test_a_config_holds_a_mebibyte(config: dict[str, str], outcome: str) -> None:
+    manifest = compiled({**web(), "configs": {"big": config}})
+    field = "file" if "file" in config else "content"
+    assert row(manifest, f"configs.big.{field}").outcome == outcome
+
+
+def test_a_port_that_is_published_twice_is_opened_once() -> None:
+    ports = [{"target": 80, "published": 80}, {"target": 80, "published": 8080, "name": "http"}]
+    ports.append({"target": 80, "protocol": "udp"})
+    manifest = compiled(web(ports=ports))
+    assert pod(manifest)["containers"][0]["ports"] == [
+        {"containerPort": 80, "protocol": "TCP", "name": "http"},
+        {"containerPort": 80, "protocol": "UDP"},
+    ]
+    outside = body(manifest, "published/web")["spec"]["ports"]
+    assert [(port["port"], port["targetPort"]) for port in outside] == [(80, 80), (8080, 80)]
+
+
+def test_a_port_of_a_container_is_opened_at_one_port_of_its_node() -> None:
+    ports = [{"target": 80, "published": n, "mode": "host"} for n in (80, 8080, 80)]
+    manifest = compiled(web(ports=ports))
+    (port,) = pod(manifest)["containers"][0]["ports"]
+    assert port["hostPort"] == 80
+    said = [row(manifest, f"services.web.ports[{n}].published").outcome for n in range(3)]
+    assert said == [Fidelity.NATIVE, Fidelity.REJECTED, Fidelity.NATIVE]
+
+
 def test_secrets_are_tokens_and_name_their_version() -> None:
     said = web(environment={"PW": {"secret": "pw"}}, secrets=[{"source": "pw", "target": "pw"}])
     manifest = compiled({**said, "secrets": {"pw": {"provider": "env", "key": "PW"}}})
