@@ -38,6 +38,7 @@ REAPED = "the pod's containers share their processes, and its first one reaps"
 SHM = "a folder in memory of that size is mounted at /dev/shm"
 NEEDS_SHELL = "run by sh, which the image must have"
 ALL_DEVICES = "a privileged container sees the devices of its node; this one is mounted"
+ONE_NAME = "a port has one name; who says this one is led to the same port"
 ONE_HOST_PORT = "a port of a container is opened at one port of its node"
 _OPERATORS = re.compile(r"\$+(?=\()|\${2,}")
 _VARIABLE = re.compile(r"[-._a-zA-Z][-._a-zA-Z0-9]*")
@@ -144,8 +145,7 @@ class ContainerCompiler:
         put((*path, "containerPort"), port.target)
         put((*path, "protocol"), port.protocol, value=protocol)
         if value.name is not None:
-            said = names.port_name(value.name)
-            put((*path, "name"), port.name, value=there.get("name", said))
+            self._port_name((*path, "name"), port, there.get("name"))
         if outside and value.mode == "host" and value.published is not None:
             self._scope.refuse("host_port", port.published)
             if there.get("hostPort", value.published) != value.published:
@@ -153,6 +153,13 @@ class ContainerCompiler:
                 return
             put((*path, "hostPort"), port.published, port.mode, value=value.published)
             put((*path, "hostIP"), port.host_ip)
+
+    def _port_name(self, path: FieldPath, port: View, standing: str | None) -> None:
+        said = names.port_name(port.value.name)
+        if standing in (None, said):
+            self._resource.put(path, port.name, value=said)
+        else:
+            self._resource.rate(path, port.name, Fidelity.EMULATED, ONE_NAME)
 
     def probes(self, probes: View | None) -> None:
         """Its own health."""

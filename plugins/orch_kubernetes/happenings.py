@@ -88,13 +88,31 @@ class Happenings:
 
 def words_on(cluster: Cluster, service: str) -> list[str]:
     """What the cluster notes of a Service, each message once, the newest last."""
-    chosen = f"involvedObject.kind=Service,involvedObject.name={service}"
-    path = f"/api/v1/namespaces/{cluster.space}/events"
-    rows = cluster.client.listed(path, fieldSelector=chosen)
-    named = [row for row in rows if _key(row.get("involvedObject") or {}) == ("Service", service)]
-    named.sort(key=_moment)
+    named = _notes(cluster, "Service", service)
     said = dict.fromkeys(f"{row.get('reason')}: {row.get('message')}" for row in named)
     return list(said)[-_MOST_WORDS:]
+
+
+def refusal_of(cluster: Cluster, workload: Row) -> str:
+    """Why the newest pod of a workload could not be made, such as a policy or a quota.
+
+    Deployments have a condition that says so; what else makes pods only notes it.
+    """
+    uid = workload["metadata"]["uid"]
+    rows = _notes(cluster, workload["kind"], marks.name_of(workload))
+    named = [row for row in rows if (row.get("involvedObject") or {}).get("uid") in (None, uid)]
+    if not named or named[-1].get("reason") != "FailedCreate":
+        return ""
+    return str(named[-1].get("message", "")).strip()
+
+
+def _notes(cluster: Cluster, kind: str, name: str) -> list[Row]:
+    """Events of one object, the newest last."""
+    chosen = f"involvedObject.kind={kind},involvedObject.name={name}"
+    path = f"/api/v1/namespaces/{cluster.space}/events"
+    rows = cluster.client.listed(path, fieldSelector=chosen)
+    named = [row for row in rows if _key(row.get("involvedObject") or {}) == (kind, name)]
+    return sorted(named, key=_moment)
 
 
 def _moment(row: Row) -> float:

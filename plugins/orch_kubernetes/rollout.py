@@ -12,7 +12,7 @@ from orch.spec.deploy import UpdateConfig
 from orch.spec.units import Duration
 from orch.types import Event, EventKind
 from orch_kubernetes import canary, marks, names
-from orch_kubernetes.happenings import words_on
+from orch_kubernetes.happenings import refusal_of, words_on
 from orch_kubernetes.health import (
     hash_of,
     is_going,
@@ -25,6 +25,7 @@ from orch_kubernetes.health import (
     why_not,
 )
 from orch_kubernetes.hopes import Hopes
+from orch_kubernetes.status import state_of
 from orch_kubernetes.ways_in import WaysIn, seen
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ Row = dict[str, Any]
 POLL = 1.0
 SPREAD = 2.0
 """Seconds in which nodes hear of new endpoints: kube-proxy writes its rules once a second."""
+ASK_AGAIN = 1.0
+"""Seconds between two questions why pods can't be made."""
 USUAL = UpdateConfig()
 
 
@@ -68,6 +71,8 @@ class Watch:
     _promoted: bool = False
     _saw_pause: bool = False
     _open_since: float = 0.0
+    _asked: float = float("-inf")
+    _refusal: str = ""
 
     def events(self) -> Iterator[Event]:
         """Progress until the end."""
@@ -113,7 +118,9 @@ class Watch:
             return self._arrived(row, sight, pods, counts)
         self._let_go(row, pods)
         held = self._canary(row, sight)
-        why = reasons(pods) or _replicas_fail(row)
+        why = reasons(pods) or _replicas_fail(row) or self._refused(row, sight, pods)
+        if row["kind"] == "Job" and any(state_of(pod) == "running" for pod in pods):
+            self.moved = time.monotonic()  # what runs may take as long as it likes
         bad = tuple(marks.name_of(pod) for pod in pods if why_not(pod))
         if bad:
             counts |= {"replicas": bad}
@@ -121,13 +128,13 @@ class Watch:
             return self._failed(row, sight, sight.failed.rstrip("."), counts, why)
         vain = self._hopes.given_up(row, pods) if sight.seen else ""
         if vain:
-            said = f"{_count(sight)} ready, and waiting would not help"
+            said = f"{_count(row, sight)}, and waiting would not help"
             return self._failed(row, sight, said, counts, vain)
         self._note_progress(sight)
         if self._is_late(row, pods):
-            late = f"{_count(sight)} ready after {_deadline_of(row):g} s"
+            late = f"{_count(row, sight)} after {_deadline_of(row):g} s"
             return self._failed(row, sight, late, counts, why)
-        said = f"{_count(sight)} ready: {why}" if why else f"{_count(sight)} ready"
+        said = f"{_count(row, sight)}: {why}" if why else f"{_count(row, sight)}"
         return self._event(EventKind.PROGRESS, held or said, counts, why)
 
     def _arrived(self, row: Row, sight: Sight, pods: list[Row], counts: Row) -> Event:
@@ -138,12 +145,11 @@ class Watch:
             self._open_since = 0.0
             return self._unreached(row, sight, lacking, counts)
         if ways.there_are(row) and not self._has_spread():
-            told = f"{_count(sight)} ready; nodes hear of it"
+            told = f"{_count(row, sight)}; nodes hear of it"
             return self._event(EventKind.PROGRESS, told, counts)
         if canary.first_of(row):
             canary.promote(self.cluster.client, self._path(), row, self.body)
-        said = "done" if row["kind"] == "Job" else "ready"
-        return self._event(EventKind.HEALTHY, f"{_count(sight)} {said}", counts)
+        return self._event(EventKind.HEALTHY, _count(row, sight), counts)
 
     def _has_spread(self) -> bool:
         self._open_since = self._open_since or time.monotonic()
@@ -155,7 +161,7 @@ class Watch:
 
     def _unreached(self, row: Row, sight: Sight, lacking: str, counts: Row) -> Event:
         self._note_progress(sight)
-        said = f"{_count(sight)} ready; {lacking}"
+        said = f"{_count(row, sight)}; {lacking}"
         if time.monotonic() - self.moved <= _deadline_of(row):
             return self._event(EventKind.PROGRESS, said, counts, lacking)
         names_ = self._ways_in().without_address(row)
@@ -170,7 +176,7 @@ class Watch:
 
     def _is_late(self, row: Row, pods: list[Row]) -> bool:
         """The controllers of some kinds know no deadline, so there is one here."""
-        if row["kind"] in ("Deployment", "Job") and not self._held:
+        if row["kind"] == "Deployment" and not self._held:
             return False
         ending = any(is_going(pod) for pod in pods)
         grace = float(template_of(row)["spec"].get("terminationGracePeriodSeconds") or 0)
@@ -181,9 +187,17 @@ class Watch:
         if row["kind"] != "Job" and sight.seen and sight.wanted:
             lacking = 1 - min(sight.ready, sight.updated) / sight.wanted
             if 0 < lacking <= share:
-                told = f"{_count(sight)} ready, which is enough ({share:g} may fail)"
+                told = f"{_count(row, sight)}, which is enough ({share:g} may fail)"
                 return self._event(EventKind.HEALTHY, told, counts, why)
         return self._event(EventKind.FAILED, said, counts, why)
+
+    def _refused(self, row: Row, sight: Sight, pods: list[Row]) -> str:
+        """Why a pod that is lacking can't even be made; asked for now and then."""
+        if row["kind"] == "Deployment" or not sight.seen or len(pods) >= sight.wanted:
+            return ""
+        if time.monotonic() - self._asked >= ASK_AGAIN:
+            self._asked, self._refusal = time.monotonic(), refusal_of(self.cluster, row)
+        return self._refusal
 
     def _event(self, kind: EventKind, message: str, counts: Row, reason: str = "") -> Event:
         data = {**counts, **({"reason": reason} if reason else {})}
@@ -255,8 +269,8 @@ class Watch:
         return None
 
 
-def _count(sight: Sight) -> str:
-    return f"{sight.ready} of {sight.wanted}"
+def _count(row: Row, sight: Sight) -> str:
+    return f"{sight.ready} of {sight.wanted} {'done' if row['kind'] == 'Job' else 'ready'}"
 
 
 def _replicas_fail(row: Row) -> str:

@@ -30,6 +30,8 @@ class Controllers(threading.Thread):
         self.platform = platform
         self.asleep = threading.Event()
         self.balances = self.notes_endpoints = True
+        self.forbids = ""
+        """Why no pod is admitted."""
         self._over = threading.Event()
         self._waited: dict[str, int] = {}
 
@@ -121,6 +123,7 @@ class Controllers(threading.Thread):
                 "availableReplicas": ready}  # fmt: skip
         if key[1] == "daemonsets":
             size = {"desiredNumberScheduled": wanted, "updatedNumberScheduled": updated,
+                    "currentNumberScheduled": updated, "numberMisscheduled": 0,
                     "numberReady": ready, "numberAvailable": ready}  # fmt: skip
         if key[1] == "statefulsets":
             size |= {"currentRevision": "1", "updateRevision": "1", "currentReplicas": updated}
@@ -132,6 +135,9 @@ class Controllers(threading.Thread):
         )
 
     def _make_pod(self, owner: Key, row: Row, template: Row, mark: str) -> None:
+        if self.forbids:
+            self._note(owner, row, "FailedCreate", f"Error creating: {self.forbids}")
+            return
         name = f"{owner[3]}-{mark}-{self.platform.version}"
         metadata = {
             "name": name,
@@ -147,15 +153,18 @@ class Controllers(threading.Thread):
             "spec": copy.deepcopy(template["spec"]),
         }
         self.platform.create(("", "pods", owner[2], name), body, "kube-controller-manager")
+        self._note(owner, row, "SuccessfulCreate", f"Created pod: {name}")
+
+    def _note(self, owner: Key, row: Row, reason: str, message: str) -> None:
+        name = f"{owner[3]}.{self.platform.version}"
         event = {
-            "apiVersion": "v1", "kind": "Event", "metadata": {"name": f"{name}.made"},
-            "involvedObject": {"kind": row["kind"], "name": owner[3], "namespace": owner[2]},
-            "reason": "SuccessfulCreate", "message": f"Created pod: {name}", "type": "Normal",
-            "lastTimestamp": stamp(),
+            "apiVersion": "v1", "kind": "Event", "metadata": {"name": name},
+            "involvedObject": {"kind": row["kind"], "name": owner[3], "namespace": owner[2],
+                               "uid": row["metadata"]["uid"]},
+            "reason": reason, "message": message, "lastTimestamp": stamp(),
+            "type": "Normal" if reason.startswith("Success") else "Warning",
         }  # fmt: skip
-        self.platform.create(
-            ("", "events", owner[2], f"{name}.made"), event, "kube-controller-manager"
-        )
+        self.platform.create(("", "events", owner[2], name), event, "kube-controller-manager")
 
     def _job(self, key: Key, row: Row) -> None:
         status = row.get("status") or {}

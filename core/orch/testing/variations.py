@@ -107,6 +107,8 @@ BASES: Mapping[str, tuple[Document, ...]] = {
     "Device": ({"source": "/dev/null"},),
     "Build": ({},),
 }
+SECOND: Mapping[str, Document] = {"Port": {"target": 8081}}
+"""What tells the second item of a list from the first, where one field more is not enough."""
 SWAPS: Mapping[str, tuple[Document, Document]] = {
     "Tls.acme": ({"certificate": "alpha"}, {"acme": True}),
     "Config.external": ({"content": "alpha"}, {"external": True}),
@@ -291,7 +293,8 @@ def _of_list(item: Any, kind: str) -> Iterator[Pair]:
         path = (0, *offer.path) if models else ()
         yield Pair(path, [offer.before], [offer.after], offer.trial)
     one = offers[0]
-    yield Pair((1, *one.path) if models else (), [one.before], [one.before, one.after])
+    second = {**one.after, **SECOND.get(item.__name__, {})} if models else one.after
+    yield Pair((1, *one.path) if models else (), [one.before], [one.before, second])
 
 
 def _is_model(item: Any) -> bool:

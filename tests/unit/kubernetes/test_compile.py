@@ -203,8 +203,10 @@ def test_a_config_holds_a_mebibyte(config: dict[str, str], outcome: str) -> None
 
 def test_a_port_that_is_published_twice_is_opened_once() -> None:
     ports = [{"target": 80, "published": 80}, {"target": 80, "published": 8080, "name": "http"}]
-    ports.append({"target": 80, "protocol": "udp"})
+    ports += [{"target": 80, "protocol": "udp"}, {"target": 80, "name": "web"}]
     manifest = compiled(web(ports=ports))
+    said = [row(manifest, f"services.web.ports[{n}].name").outcome for n in (1, 3)]
+    assert said == [Fidelity.NATIVE, Fidelity.EMULATED]
     assert pod(manifest)["containers"][0]["ports"] == [
         {"containerPort": 80, "protocol": "TCP", "name": "http"},
         {"containerPort": 80, "protocol": "UDP"},
