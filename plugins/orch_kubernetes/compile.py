@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from orch.compile.builder import ManifestBuilder
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from orch_kubernetes.facts import ClusterFacts
 
 
+CHANGED = frozenset({"CronJob", "HorizontalPodAutoscaler", "PodDisruptionBudget"})
+"""Kinds whose API version depends on the cluster's."""
+
+
 def compile_kubernetes(app: Application, facts: ClusterFacts) -> Manifest:
     """The application for a cluster of which these facts are known."""
     make = ManifestBuilder(app, names.BACKEND, capabilities(facts))
@@ -48,7 +53,22 @@ def compile_kubernetes(app: Application, facts: ClusterFacts) -> Manifest:
     PolicyCompiler(scope).compile()
     compile_routes(scope)
     make.core(make.app.fidelity)
-    return make.build()
+    return _with_versions(make.build(), app, facts)
+
+
+def _with_versions(manifest: Manifest, app: Application, facts: ClusterFacts) -> Manifest:
+    """Say which API versions were chosen, and what a sidecar is, where versions differ in it."""
+    chosen = {
+        resource.kind: str(resource.body.get("apiVersion"))
+        for resource in manifest.resources
+        if resource.kind in CHANGED
+    }
+    said = [f"{kind} of {version}" for kind, version in sorted(chosen.items())]
+    if any(unit.sidecars for unit in (*app.services.values(), *app.jobs.values())):
+        said.append("sidecars natively" if facts.has("sidecars") else "sidecars as containers")
+    if not said:
+        return manifest
+    return replace(manifest, notes=(*manifest.notes, f"by its version: {', '.join(said)}"))
 
 
 def _account(scope: Scope) -> None:

@@ -41,12 +41,14 @@ class ClusterFacts:
     """A cluster as compile sees it; without one, what the flavour brings.
 
     `gateway` is a Gateway that is there, as NAME or NAMESPACE/NAME; empty makes one.
-    `load_balancer` says that Services of that type get an address.
+    `routes_because` says why routes are made so, and `load_balancer` that Services of that type
+    get an address.
     """
 
     version: Version = (1, 36)
     flavour: Flavour = FLAVOURS["plain"]
     routes: str = INGRESS
+    routes_because: str = ""
     load_balancer: bool = False
     ingress_class: str = ""
     gateway_class: str = ""
@@ -100,6 +102,7 @@ def facts_of(options: Mapping[str, str]) -> ClusterFacts:
         version=_version(options.get("version", "")),
         flavour=flavour,
         routes=routes,
+        routes_because="the target says so" if options.get("routes") else "as is usual there",
         load_balancer=yes_or_no(options, "load_balancer", usual=flavour.load_balancer),
         ingress_class=options.get("ingress_class") or flavour.ingress_class,
         gateway_class=options.get("gateway_class") or flavour.gateway_class,
@@ -126,7 +129,9 @@ def sighted(options: Mapping[str, str], seen: Sighting) -> ClusterFacts:
     """The facts of a cluster that was asked; what the target's options say wins."""
     flavour = options.get("flavour") or recognise(seen.version, seen.groups, seen.node_labels).name
     said = facts_of({**options, "flavour": flavour, "version": _asked(options, seen)})
-    routes = options.get("routes") or _routes(seen, said)
+    routes, because = said.routes, said.routes_because
+    if not options.get("routes"):
+        routes, because = _routes(seen, said)
     ingress = options.get("ingress_class") or _chosen(seen.ingress_classes, said.ingress_class)
     if seen.ingress_default and not options.get("ingress_class"):
         ingress = ""
@@ -135,6 +140,7 @@ def sighted(options: Mapping[str, str], seen: Sighting) -> ClusterFacts:
     return replace(
         said,
         routes=routes,
+        routes_because=because,
         load_balancer=said.load_balancer or (balances and not options.get("load_balancer")),
         ingress_class=ingress,
         gateway_class=gateway,
@@ -155,12 +161,20 @@ def _asked(options: Mapping[str, str], seen: Sighting) -> str:
     return options.get("version") or seen.version
 
 
-def _routes(seen: Sighting, said: ClusterFacts) -> str:
-    """OpenShift's Routes where they are; a Gateway where a class of it is there; else Ingress."""
+def _routes(seen: Sighting, said: ClusterFacts) -> tuple[str, str]:
+    """How routes are made, and why.
+
+    OpenShift's Routes where they are; a Gateway where a class of it is there; else Ingress.
+    """
     if "route.openshift.io" in seen.groups:
-        return ROUTE
-    usable = seen.gateway_classes or said.gateway
-    return GATEWAY if "gateway.networking.k8s.io" in seen.groups and usable else INGRESS
+        return ROUTE, "the cluster has Routes"
+    if "gateway.networking.k8s.io" not in seen.groups:
+        return INGRESS, "the cluster has no Gateways"
+    if seen.gateway_classes:
+        return GATEWAY, f"the cluster has Gateways of the class {seen.gateway_classes[0]}"
+    if said.gateway:
+        return GATEWAY, "the target names a Gateway"
+    return INGRESS, "the cluster has no class of Gateways that was accepted"
 
 
 def _chosen(there: tuple[str, ...], usual: str) -> str:

@@ -34,7 +34,9 @@ def compile_routes(scope: Scope) -> None:
         IngressRoutes(scope, list(routes)).compile()
     else:
         OpenShiftRoutes(scope, list(routes)).compile()
-    scope.make.note(f"routes are made for {scope.facts.flavour.title} as {scope.facts.routes}")
+    facts = scope.facts
+    how = f"as {facts.routes}: {facts.routes_because}"
+    scope.make.note(f"routes are made for {facts.flavour.title} {how}")
 
 
 def by_host(routes: list[View]) -> dict[str, list[View]]:

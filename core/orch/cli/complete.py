@@ -27,6 +27,14 @@ def complete_backends(_ctx: click.Context, _param: click.Parameter, word: str) -
     return _beginning(word, installed().backends)
 
 
+def complete_flavours(_ctx: click.Context, _param: click.Parameter, word: str) -> list[str]:
+    """Flavours of installed backends that begin so."""
+    from orch.backend.discovery import installed
+
+    backends = installed().backends.values()
+    return _beginning(word, [name for factory in backends for name in factory.flavours])
+
+
 def complete_candidates(_ctx: click.Context, _param: click.Parameter, word: str) -> list[str]:
     """Backends and their flavours, behind the names with commas that stand there already."""
     from orch.backend.discovery import installed

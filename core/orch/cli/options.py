@@ -10,7 +10,7 @@ import click
 
 from orch.cli.choices import RolloutChoice, SpecChoice, TargetChoice
 from orch.cli.command import option
-from orch.cli.complete import complete_backends, complete_targets
+from orch.cli.complete import complete_backends, complete_flavours, complete_targets
 from orch.cli.render.out import FORMS
 from orch.errors import UsageFault
 
@@ -150,10 +150,12 @@ def target_options(function: Function) -> Function:
         target: str | None,
         namespace: str | None,
         name: str | None,
+        flavour: str | None,
         backend_option: tuple[tuple[str, str], ...],
         **rest: Any,
     ) -> Any:
-        choice = TargetChoice(backend, target, namespace, name, backend_option)
+        options = (*backend_option, *([("flavour", flavour)] if flavour else []))
+        choice = TargetChoice(backend, target, namespace, name, options)
         return function(target=choice, **rest)
 
     return _with(
@@ -187,6 +189,13 @@ def target_options(function: Function) -> Function:
             metavar="NAME",
             heading=TARGET,
             help="Name of the application there. Default: the spec's.",
+        ),
+        option(
+            "--flavour",
+            metavar="NAME",
+            heading=TARGET,
+            shell_complete=complete_flavours,
+            help="Kind of the platform, such as eks, when the target does not tell it.",
         ),
         option(
             "--option",

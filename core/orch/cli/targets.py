@@ -38,7 +38,7 @@ def choose(choice: TargetChoice, folders: Iterable[Path]) -> Target:
     """
     given = dict(choice.options)
     if choice.target is None:
-        name = choice.backend or DEFAULT_BACKEND
+        name = choice.backend or _of_flavour(given.get("flavour")) or DEFAULT_BACKEND
         return Target(name, name, choice.namespace or "", given)
     targets = read_targets(folders)
     found = targets.get(choice.target)
@@ -49,6 +49,23 @@ def choose(choice: TargetChoice, folders: Iterable[Path]) -> Target:
         raise UsageFault(fault, mend=f"leave out --backend {choice.backend}")
     namespace = choice.namespace or found.namespace
     return Target(found.name, found.backend, namespace, {**found.options, **given})
+
+
+def _of_flavour(flavour: str | None) -> str:
+    """The backend that has a flavour, empty when none is named.
+
+    Raises UsageFault for one that no backend has.
+    """
+    from orch.backend.discovery import installed
+
+    if flavour is None:
+        return ""
+    backends = installed().backends
+    found = [name for name, factory in backends.items() if flavour in factory.flavours]
+    if found:
+        return found[0]
+    known = [name for factory in backends.values() for name in factory.flavours]
+    raise UsageFault(f"there is no flavour {flavour!r}", mend=f"choose one of {', '.join(known)}")
 
 
 def read_targets(folders: Iterable[Path]) -> dict[str, Target]:

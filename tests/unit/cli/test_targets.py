@@ -84,3 +84,16 @@ def test_an_environment_needs_a_place_of_its_own(tmp_path: Path) -> None:
     named = TargetChoice(name="shop-staging")
     assert instance_of(named, target, staging, "shop").name == "shop-staging"
     assert instance_of(bare, target, SpecChoice(), "shop").namespace == "default"
+
+
+def test_a_flavour_names_its_backend(tmp_path: Path) -> None:
+    target = choose(TargetChoice(options=(("flavour", "eks"),)), [tmp_path])
+    assert (target.backend, target.options) == ("kubernetes", {"flavour": "eks"})
+    target = choose(TargetChoice("native", options=(("flavour", "eks"),)), [tmp_path])
+    assert target.backend == "native"
+
+
+def test_a_flavour_that_nobody_has_is_told_with_those_that_are(tmp_path: Path) -> None:
+    with pytest.raises(UsageFault, match="there is no flavour 'ekss'") as told:
+        choose(TargetChoice(options=(("flavour", "ekss"),)), [tmp_path])
+    assert "k3s, eks, eks-fargate" in told.value.mend
