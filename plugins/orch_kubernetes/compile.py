@@ -12,6 +12,7 @@ from orch_kubernetes.files import compile_files, use_registries
 from orch_kubernetes.job import JobCompiler
 from orch_kubernetes.network import compile_addresses, compile_aliases
 from orch_kubernetes.objects import Scope
+from orch_kubernetes.overrides import put_overrides
 from orch_kubernetes.policies import PolicyCompiler
 from orch_kubernetes.routes import compile_routes
 from orch_kubernetes.scaling import (
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from orch_kubernetes.facts import ClusterFacts
 
 
+OVERRIDDEN = ("service/", "address/", "published/", "autoscale/", "disruption/")
+"""What one service becomes; of its two Services the one that is open to the outside is meant."""
 CHANGED = frozenset({"CronJob", "HorizontalPodAutoscaler", "PodDisruptionBudget"})
 """Kinds whose API version depends on the cluster's."""
 
@@ -49,6 +52,7 @@ def compile_kubernetes(app: Application, facts: ClusterFacts) -> Manifest:
         WorkloadCompiler(scope, name, view).compile()
         compile_autoscale(scope, name, view, kind)
         compile_disruption(scope, name, view, kind)
+        put_overrides(scope, view, [f"{stem}{name}" for stem in OVERRIDDEN])
     compile_aliases(scope)
     PolicyCompiler(scope).compile()
     compile_routes(scope)

@@ -59,7 +59,7 @@ class JobCompiler:
         if view.placement is not None:
             PlacementCompiler(self._scope, self._pod, self._name).compile(view.placement)
         use_priority(self._scope, self._pod, view.priority)
-        put_overrides(self._scope, self._resource, view, self._kind)
+        put_overrides(self._scope, view, (f"job/{self._name}",))
         self._resource.hold_empty(view, ("kind",))
 
     def _runs(self) -> None:

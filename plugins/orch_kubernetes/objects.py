@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from orch.types import Fidelity
@@ -25,11 +25,12 @@ ONLY_LOOKED_FOR = "external"
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What every part of compile works with."""
+    """What every part of compile works with; `begun` has all objects so far by their ids."""
 
     make: ManifestBuilder
     app: Application
     facts: ClusterFacts
+    begun: dict[str, ResourceBuilder] = field(default_factory=dict)
 
     def begin(
         self,
@@ -47,6 +48,7 @@ class Scope:
         resource = self.make.resource(known_as, id_, name, rollout=rollout, stateful=stateful)
         metadata: dict[str, Any] = {"name": name}
         resource.body.update(apiVersion=api, kind=kind, metadata=metadata)
+        self.begun[id_] = resource
         if external:
             return resource
         app = names.label_value(self.app.name)
@@ -101,7 +103,7 @@ def count(resource: ResourceBuilder, path: FieldPath) -> int:
 
 def given(view: View, fields: Iterable[str]) -> Iterator[tuple[str, Any]]:
     """Those of a view's fields that have a value or were written."""
-    for field in fields:
-        read = view.field(field)
-        if read is not None and (read.value or field in view.value.model_fields_set):
-            yield field, read
+    for name in fields:
+        read = view.field(name)
+        if read is not None and (read.value or name in view.value.model_fields_set):
+            yield name, read

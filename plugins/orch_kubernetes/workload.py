@@ -11,7 +11,6 @@ from orch.types import Consequence, Fidelity
 from orch_kubernetes import names
 from orch_kubernetes.network import is_published
 from orch_kubernetes.objects import count, put_labels
-from orch_kubernetes.overrides import put_overrides
 from orch_kubernetes.placement import PlacementCompiler
 from orch_kubernetes.pod import Pod, PodCompiler
 from orch_kubernetes.rules import SERVICE
@@ -97,7 +96,6 @@ class WorkloadCompiler:
         self._reached()
         use_priority(self._scope, self._pod, deploy.priority)
         put_labels(self._resource, ("metadata",), deploy.labels)
-        put_overrides(self._scope, self._resource, self._view, self._kind)
         self._resource.hold_empty(self._view, ("kind",))
 
     def _reached(self) -> None:

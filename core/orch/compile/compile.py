@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
@@ -12,10 +13,10 @@ from orch.errors import InvalidSpec, OrchError
 from orch.types import Diagnostic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from orch.backend.contract import Backend
-    from orch.spec.application import Application
+    from orch.spec.application import Application, Job, Service
     from orch.types import Manifest, Resource
 
 __all__ = ["OTHER_APP", "Judgement", "Level", "compile_app", "judge"]
@@ -39,7 +40,24 @@ def compile_app(backend: Backend, app: Application) -> Manifest:
             f"the backend {backend.name!r} compiled {app.name!r} wrongly: {fault}",
             mend="this is a fault of the plugin: report it to its authors",
         )
-    return _with_former_names(manifest, app)
+    return _with_former_names(_with_note(manifest, app), app)
+
+
+def _with_note(manifest: Manifest, app: Application) -> Manifest:
+    """Count the settings that the author wrote for this platform alone."""
+    units: list[Service | Job] = [*app.services.values(), *app.jobs.values()]
+    count = sum(_leaves(unit.overrides.get(manifest.backend)) for unit in units)
+    if not count:
+        return manifest
+    noun = "setting is" if count == 1 else "settings are"
+    told = f"{count} {noun} for {manifest.backend} alone, and not portable (overrides)"
+    return replace(manifest, notes=(*manifest.notes, told))
+
+
+def _leaves(part: object) -> int:
+    if isinstance(part, Mapping):
+        return sum(_leaves(item) for item in part.values()) or int(not part)
+    return int(part is not None)
 
 
 def _with_former_names(manifest: Manifest, app: Application) -> Manifest:

@@ -373,6 +373,45 @@ def test_overrides_never_touch_what_an_object_is_known_by() -> None:
     assert kept == {"orch/app": "shop", "orch/service": "web"}
 
 
+def overridden(kubernetes: dict[str, Any], **more: Any) -> Manifest:
+    ports = [{"target": 80, "published": 80}]
+    return compiled(web(overrides={"kubernetes": kubernetes}, ports=ports, **more))
+
+
+def test_overrides_reach_all_that_a_service_becomes() -> None:
+    noted = {"metadata": {"annotations": {"example.com/internal": "true"}}}
+    patient = {"spec": {"behavior": {"scaleDown": {"stabilizationWindowSeconds": 60}}}}
+    manifest = overridden(
+        {"service": noted, "horizontalPodAutoscaler": patient},
+        autoscale={"max": 3, "metrics": [{"type": "cpu", "target": 70}]},
+    )
+    outside = body(manifest, "published/web")["metadata"]
+    assert outside["annotations"] == {"example.com/internal": "true"}
+    assert "annotations" not in body(manifest, "address/web")["metadata"]
+    assert body(manifest, "autoscale/web")["spec"]["behavior"]["scaleDown"]
+    said = row(manifest, "services.web.overrides.kubernetes.service")
+    assert said.outcome is Fidelity.NATIVE
+
+
+@pytest.mark.parametrize("version", ["1.20", "1.25", "1.37"])
+@pytest.mark.parametrize(
+    ("kubernetes", "told"),
+    [
+        ({"deployment": {"spec": {"minReadySecondz": 3}}}, "spec: Additional properties"),
+        ({"deployment": {"spec": {"minReadySeconds": "x"}}}, "spec.minReadySeconds: 'x' is not"),
+        ({"daemonSet": {"spec": {}}}, "daemonSet is not known here"),
+    ],
+)
+def test_overrides_that_the_api_does_not_take_are_rejected(
+    version: str, kubernetes: dict[str, Any], told: str
+) -> None:
+    said = {"overrides": {"kubernetes": kubernetes}}
+    (key,) = kubernetes
+    found = row(compiled(web(**said), version=version), f"services.web.overrides.kubernetes.{key}")
+    assert found.outcome is Fidelity.REJECTED
+    assert told in found.reason
+
+
 @pytest.mark.parametrize(
     ("version", "groups", "labels", "name"),
     [
