@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 LOOK_AGAIN = 1.0
 _MOST_WORDS = 3
+_COMBINED = "(combined from similar events): "
 
 
 def events(cluster: Cluster, *, follow: bool, since: float | None) -> Iterator[Event]:
@@ -103,7 +105,8 @@ def refusal_of(cluster: Cluster, workload: Row) -> str:
     named = [row for row in rows if (row.get("involvedObject") or {}).get("uid") in (None, uid)]
     if not named or named[-1].get("reason") != "FailedCreate":
         return ""
-    return str(named[-1].get("message", "")).strip()
+    said = str(named[-1].get("message", "")).strip().removeprefix(_COMBINED)
+    return re.sub(r'pods "[^"]*"', "pods", said)  # another name at each attempt
 
 
 def _notes(cluster: Cluster, kind: str, name: str) -> list[Row]:
