@@ -8,6 +8,7 @@ from orch.compile.tokens import value_token, version_token
 from orch.compile.view import ListView
 from orch.types import Consequence, Fidelity
 from orch_kubernetes import names
+from orch_kubernetes.encryption import by_host, encrypted_of, pair_of
 from orch_kubernetes.flavours import GATEWAY, INGRESS
 from orch_kubernetes.network import port_number
 from orch_kubernetes.openshift import OpenShiftRoutes
@@ -37,14 +38,6 @@ def compile_routes(scope: Scope) -> None:
     scope.make.note(f"routes are made for {scope.facts.flavour.title} as {scope.facts.routes}")
 
 
-def by_host(routes: list[View]) -> dict[str, list[View]]:
-    """Routes of each host, empty for every host."""
-    found: dict[str, list[View]] = {}
-    for route in routes:
-        found.setdefault(route.value.host or "", []).append(route)
-    return found
-
-
 class _Routes:
     """What Gateway and Ingress have in common: certificates as Secrets."""
 
@@ -52,40 +45,41 @@ class _Routes:
         self._scope, self._make, self._routes = scope, scope.make, routes
 
     def _certificate(
-        self, route: View, holder: ResourceBuilder, path: FieldPath, host: str
+        self, encrypted: list[View], holder: ResourceBuilder, path: FieldPath, host: str
     ) -> None:
-        """Say at a path which Secret holds the certificate of a host."""
-        tls, value = route.tls, route.value.tls
+        """Say at a path which Secret holds the certificate of a host, as its routes all say."""
+        value = encrypted[0].value.tls
         if value.cert is not None:
-            name = self._tls_secret(route, host, holder)
-            holder.put(path, tls.cert.secret, tls.field("key").secret, value=name)
+            name = self._tls_secret(encrypted, host, holder)
+            holder.put(path, *pair_of(encrypted), value=name)
         elif value.acme:
             holder.set(path, names.object_name(f"tls-{host or 'any'}"))
             issuer = self._scope.facts.issuer
             holder.put(
                 ("metadata", "annotations", ISSUER),
-                tls.acme,
+                *(route.tls.acme for route in encrypted),
                 value=issuer,
                 outcome=Fidelity.EMULATED,
                 reason=CERT_MANAGER,
             )
         else:
-            self._held(route, holder, path)
+            self._held(encrypted, holder, path)
 
-    def _held(self, route: View, holder: ResourceBuilder, path: FieldPath) -> None:
-        read = route.tls.certificate
+    def _held(self, encrypted: list[View], holder: ResourceBuilder, path: FieldPath) -> None:
+        reads = [route.tls.certificate for route in encrypted]
         annotation = self._scope.facts.flavour.certificate_annotation
-        if names.is_subdomain(read.value):
-            holder.put(path, read)
+        if names.is_subdomain(reads[0].value):
+            holder.put(path, *reads)
         elif annotation:
-            holder.put(("metadata", "annotations", annotation), read)
+            holder.put(("metadata", "annotations", annotation), *reads)
         else:
-            self._make.reject(
-                read, "it is no name of a Secret", "name a Secret that holds cert and key"
-            )
+            for read in reads:
+                self._make.reject(
+                    read, "it is no name of a Secret", "name a Secret that holds cert and key"
+                )
 
-    def _tls_secret(self, route: View, host: str, holder: ResourceBuilder) -> str:
-        tls = route.value.tls
+    def _tls_secret(self, encrypted: list[View], host: str, holder: ResourceBuilder) -> str:
+        tls = encrypted[0].value.tls
         cert, key = tls.cert.secret, tls.key.secret
         stem = names.object_name(f"tls-{host or 'any'}")
         called = f"{stem}-{version_token(cert)}-{version_token(key)}"
@@ -96,10 +90,9 @@ class _Routes:
             resource.secret_value(secret)
         resource.set("type", "kubernetes.io/tls")
         resource.set("immutable", value=True)
-        resource.put(("stringData", "tls.crt"), route.tls.cert.secret, value=value_token(cert))
-        resource.put(
-            ("stringData", "tls.key"), route.tls.field("key").secret, value=value_token(key)
-        )
+        for name, field, secret in (("tls.crt", "cert", cert), ("tls.key", "key", key)):
+            reads = (route.tls.field(field).secret for route in encrypted)
+            resource.put(("stringData", name), *reads, value=value_token(secret))
         holder.depend(f"certificate/{host or '*'}")
         return called
 
@@ -125,16 +118,15 @@ class IngressRoutes(_Routes):
             resource.set(("metadata", "annotations", key), text)
         if facts.ingress_class:
             resource.set("spec.ingressClassName", facts.ingress_class)
-        tls = 0
-        for route in self._heaviest(routes):
+        chosen = self._heaviest(routes)
+        for route in chosen:
             resource.put(("spec", "rules", 0, "host"), route.host)
             self._path(resource, route)
-            if route.tls is not None:
-                path = ("spec", "tls", tls)
-                if host:
-                    resource.set((*path, "hosts"), [host])
-                self._certificate(route, resource, (*path, "secretName"), host)
-                tls += bool(resource.body["spec"].get("tls"))
+        encrypted = encrypted_of(self._make, chosen)
+        if encrypted:
+            if host:
+                resource.set(("spec", "tls", 0, "hosts"), [host])
+            self._certificate(encrypted, resource, ("spec", "tls", 0, "secretName"), host)
 
     def _heaviest(self, routes: list[View]) -> list[View]:
         """Of equal paths the heaviest; the others are lost, and told so."""
@@ -186,7 +178,7 @@ class GatewayRoutes(_Routes):
         resource.set("spec.listeners", [listener])
         return resource
 
-    def _listen(self, gateway: ResourceBuilder, host: str, route: View) -> None:
+    def _listen(self, gateway: ResourceBuilder, host: str, encrypted: list[View]) -> None:
         listeners = gateway.body["spec"]["listeners"]
         path = ("spec", "listeners", len(listeners))
         gateway.set((*path, "name"), names.object_name(f"https-{host or 'any'}"))
@@ -196,7 +188,7 @@ class GatewayRoutes(_Routes):
             gateway.set((*path, "hostname"), host)
         gateway.set((*path, "tls", "mode"), "Terminate")
         held = (*path, "tls", "certificateRefs", 0, "name")
-        self._certificate(route, gateway, held, host)
+        self._certificate(encrypted, gateway, held, host)
 
     def _host(self, host: str, routes: list[View], gateway: ResourceBuilder | None) -> None:
         called = names.object_name(host or f"{self._scope.app.name}-any-host")
@@ -208,8 +200,9 @@ class GatewayRoutes(_Routes):
         for route in routes:
             if route.host is not None:
                 resource.put("spec.hostnames", route.host, value=[host])
-            if route.tls is not None:
-                self._tls(gateway, host, route)
+        encrypted = encrypted_of(self._make, routes)
+        if encrypted:
+            self._tls(gateway, host, encrypted)
         self._rules(resource, routes)
 
     def _parent(self) -> dict[str, str]:
@@ -217,12 +210,13 @@ class GatewayRoutes(_Routes):
         said = {"name": name or names.object_name(self._scope.app.name)}
         return {**said, "namespace": space} if space else said
 
-    def _tls(self, gateway: ResourceBuilder | None, host: str, route: View) -> None:
-        if gateway is None:
+    def _tls(self, gateway: ResourceBuilder | None, host: str, encrypted: list[View]) -> None:
+        if gateway is not None:
+            self._listen(gateway, host, encrypted)
+            return
+        for route in encrypted:
             told = "the Gateway that is named holds the certificates"
             self._make.lose(route.tls, told, "give it the certificate", Consequence.COSMETIC)
-        else:
-            self._listen(gateway, host, route)
 
     def _rules(self, resource: ResourceBuilder, routes: list[View]) -> None:
         paths = list(dict.fromkeys(route.value.path for route in routes))
