@@ -107,6 +107,4 @@ class OpenShiftRoutes:
             resource.put(("spec", "tls", "externalCertificate", "name"), *reads)
             return
         for read in reads:
-            self._make.reject(
-                read, "it is no name of a Secret", "name a Secret that holds both"
-            )
+            self._make.reject(read, "it is no name of a Secret", "name a Secret that holds both")

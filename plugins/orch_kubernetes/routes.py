@@ -231,3 +231,4 @@ class GatewayRoutes(_Routes):
             resource.put((*backend, "name"), route.service, value=name)
             resource.put((*backend, "port"), route.port, value=self._port(route))
             resource.put((*backend, "weight"), route.weight)
+            resource.depend(f"address/{route.value.service}")

@@ -29,7 +29,10 @@ IMMUTABLE = {
     "PersistentVolumeClaim": [("spec", "accessModes"), ("spec", "storageClassName")],
     "PriorityClass": [("value",)],
 }
-GENERATED = frozenset({"Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Ingress"})
+GENERATED = frozenset(
+    {"Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Ingress", "Gateway", "HTTPRoute",
+     "Route"}
+)  # fmt: skip
 
 
 class Refusal(Exception):
