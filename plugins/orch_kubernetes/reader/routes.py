@@ -28,6 +28,7 @@ ISSUERS = (
 ISSUER_KIND = "cert-manager.io/issuer-kind"
 ACME = "an ACME authority is asked"
 CERTIFICATES = frozenset(flavour.certificate_annotation for flavour in FLAVOURS.values())
+MAPS = frozenset(flavour.certificate_map for flavour in FLAVOURS.values())
 WAY_IN = "the target's own way in is used"
 NOT_READ = "the Service behind it was not read"
 HEADERS = "requests are told apart by host and path alone"
@@ -283,15 +284,29 @@ class RouteReader:
         for parent in thing.at("spec", "parentRefs") or ():
             space = text_of(parent.get("namespace")) or thing.namespace
             gateway = self._objects.find("Gateway", text_of(parent.get("name")), space)
+            section = text_of(parent.get("sectionName"))
             for listener in (
                 gateway.at("spec", "listeners") if gateway is not None else None
             ) or ():
-                said = text_of(listener.get("hostname"))
-                for held in listener.at("tls", "certificateRefs") or ():
-                    if gateway is not None and said in ("", host):
-                        self._certificate(gateway, held.get("name"), here, space)
-                        note_identity(self._writer, gateway, here)
-                        self._writer.note((*here, "tls"), listener, Fidelity.NATIVE, WAY_IN)
+                if gateway is None or section not in ("", text_of(listener.get("name"))):
+                    continue
+                if text_of(listener.get("hostname")) in ("", host):
+                    self._listener(gateway, listener, here, space)
+
+    def _listener(self, gateway: Thing, listener: Item, here: FieldPath, space: str) -> None:
+        encrypted = False
+        for held in listener.at("tls", "certificateRefs") or ():
+            self._certificate(gateway, held.get("name"), here, space)
+            encrypted = True
+        annotations = gateway.at("metadata", "annotations") or Item({})
+        for key, item in annotations.items():
+            if key in MAPS and text_of(listener.get("protocol")) == "HTTPS":
+                said = f"certificateMaps/{text_of(item)}"
+                self._writer.put((*here, "tls", "certificate"), item, said)
+                encrypted = True
+        if encrypted:
+            note_identity(self._writer, gateway, here)
+            self._writer.note((*here, "tls"), listener, Fidelity.NATIVE, WAY_IN)
 
     # -- OpenShift -------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orch.types import Fidelity
+from tests.kubernetes_api.gateway import faults
 from tests.unit.kubernetes.test_compile import compiled, row, web
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ PORT = {"ports": [{"name": "http", "target": 8080}]}
 HOST = "shop.example.com"
 PAIR = {"cert": {"secret": "cert"}, "key": {"secret": "key"}}
 SECRETS = {name: {"provider": "env", "key": name.upper()} for name in ("cert", "key", "other")}
+MAP = {"certificate": "certificateMaps/a"}
+GKE = {"flavour": "gke"}
 FLAVOURS = ("plain", "eks", "gke", "openshift")
 
 
@@ -55,3 +58,44 @@ def test_a_host_has_one_certificate(flavour: str) -> None:
     assert "routes[0] has another" in found.reason
     assert found.mend
     assert row(manifest, "routes[0].tls.cert.secret").outcome is not Fidelity.REJECTED
+
+
+# -- on a Gateway ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "said", ["certificateMaps/shop", "projects/p/locations/global/certificateMaps/shop"]
+)
+def test_a_certificate_map_hangs_on_the_gateway_itself(said: str) -> None:
+    tls = {"certificate": said}
+    manifest = routed({"host": HOST, "tls": tls}, {"host": "b.example.com", "tls": tls}, **GKE)
+    (gateway,) = bodies(manifest, "Gateway")
+    assert gateway["metadata"]["annotations"] == {"networking.gke.io/certmap": "shop"}
+    assert gateway["spec"]["listeners"][1:] == [{"name": "https", "port": 443, "protocol": "HTTPS"}]
+    assert faults(gateway) == []
+    assert row(manifest, "routes[1].tls.certificate").outcome is Fidelity.NATIVE
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "told"),
+    [
+        (MAP, {"certificate": "certificateMaps/b"}, "one certificate map"),
+        (MAP, PAIR, "not both"),
+        (PAIR, MAP, "not both"),
+        ({"acme": True}, {"certificate": "arn:aws:acm:a:1:certificate/b"}, "no name of a Secret"),
+    ],
+    ids=["two maps", "map and Secret", "Secret and map", "unknown"],
+)
+def test_what_one_gateway_can_not_hold_is_rejected(
+    first: dict[str, Any], second: dict[str, Any], told: str
+) -> None:
+    manifest = routed({"host": HOST, "tls": first}, {"host": "b.example.com", "tls": second}, **GKE)
+    refused = [entry for entry in manifest.ledger if entry.outcome is Fidelity.REJECTED]
+    assert {entry.path[:2] for entry in refused} == {("routes", 1)}
+    assert all(told in entry.reason and entry.mend for entry in refused)
+    assert [fault for one in bodies(manifest, "Gateway") for fault in faults(one)] == []
+
+
+def test_a_plain_name_is_a_secret_on_every_cluster() -> None:
+    (gateway,) = bodies(routed({"host": HOST, "tls": {"certificate": "held"}}, **GKE), "Gateway")
+    assert gateway["spec"]["listeners"][1]["tls"]["certificateRefs"] == [{"name": "held"}]
