@@ -30,6 +30,7 @@ ACME = "an ACME authority is asked"
 CERTIFICATES = frozenset(flavour.certificate_annotation for flavour in FLAVOURS.values())
 MAPS = frozenset(flavour.certificate_map for flavour in FLAVOURS.values())
 WAY_IN = "the target's own way in is used"
+REDIRECT = "what comes unencrypted for an encrypted host is redirected"
 NOT_READ = "the Service behind it was not read"
 HEADERS = "requests are told apart by host and path alone"
 UNSAFE = "what comes unencrypted is treated as the platform does"
@@ -210,6 +211,9 @@ class RouteReader:
 
     def _http_route(self, thing: Thing) -> None:
         spec = thing.item.get("spec") or Item({})
+        if is_ours(thing) and not any(rule.get("backendRefs") for rule in spec.get("rules") or ()):
+            self._writer.note(("routes",), thing.item, Fidelity.NATIVE, REDIRECT)
+            return
         hosts = spec.get("hostnames")
         first: FieldPath | None = None
         for host in [str(item.value) for item in hosts or ()] or [""]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from orch.types import Fidelity
+from orch_kubernetes.reader.reading import read_live
 from tests.kubernetes_api.gateway import faults
 from tests.unit.kubernetes.test_compile import compiled, row, web
 
@@ -99,3 +101,81 @@ def test_what_one_gateway_can_not_hold_is_rejected(
 def test_a_plain_name_is_a_secret_on_every_cluster() -> None:
     (gateway,) = bodies(routed({"host": HOST, "tls": {"certificate": "held"}}, **GKE), "Gateway")
     assert gateway["spec"]["listeners"][1]["tls"]["certificateRefs"] == [{"name": "held"}]
+
+
+def test_many_paths_of_a_host_are_several_routes() -> None:
+    manifest = routed(*({"host": HOST, "path": f"/p{n}"} for n in range(20)), **GKE)
+    made = bodies(manifest, "HTTPRoute")
+    assert [len(one["spec"]["rules"]) for one in made] == [16, 4]
+    assert [one["spec"]["hostnames"] for one in made] == [[HOST], [HOST]]
+    assert len({one["metadata"]["name"] for one in made}) == len(made)
+    assert [fault for one in made for fault in faults(one)] == []
+    paths = [r["matches"][0]["path"]["value"] for one in made for r in one["spec"]["rules"]]
+    assert paths == [f"/p{n}" for n in range(20)]
+
+
+def test_more_backends_than_a_rule_has_are_rejected() -> None:
+    manifest = routed(*({"host": HOST, "weight": n} for n in range(1, 18)), **GKE)
+    refused = [entry for entry in manifest.ledger if entry.outcome is Fidelity.REJECTED]
+    assert [entry.path for entry in refused] == [("routes", 16, "service")]
+    assert [fault for one in bodies(manifest, "HTTPRoute") for fault in faults(one)] == []
+
+
+def test_more_encrypted_hosts_than_a_gateway_has_listeners_are_rejected() -> None:
+    tls = {"acme": True}
+    hosts = ({"host": f"h{n}.example.com", "tls": tls} for n in range(64))
+    manifest = routed(*hosts, **GKE)
+    refused = [entry for entry in manifest.ledger if entry.outcome is Fidelity.REJECTED]
+    assert [entry.path for entry in refused] == [("routes", 63, "tls", "acme")]
+    (gateway,) = bodies(manifest, "Gateway")
+    assert faults(gateway) == []
+
+
+@pytest.mark.parametrize("tls", [PAIR, MAP], ids=["Secret", "map"])
+def test_an_encrypted_host_redirects_what_comes_unencrypted(tls: dict[str, Any]) -> None:
+    """As OpenShift's routers do; a host without a certificate stays as it is."""
+    manifest = routed({"host": HOST, "tls": tls}, {"host": "b.example.com"}, **GKE)
+    made = {
+        (one["spec"]["hostnames"][0], one["spec"]["parentRefs"][0]["sectionName"]): one["spec"]
+        for one in bodies(manifest, "HTTPRoute")
+    }
+    (gateway,) = bodies(manifest, "Gateway")
+    encrypted = gateway["spec"]["listeners"][1]["name"]
+    assert set(made) == {(HOST, encrypted), (HOST, "http"), ("b.example.com", "http")}
+    (rule,) = made[HOST, "http"]["rules"]
+    assert rule["filters"][0]["requestRedirect"] == {"scheme": "https", "statusCode": 301}
+    assert "backendRefs" not in rule
+    assert "filters" not in made["b.example.com", "http"]["rules"][0]
+    assert [
+        f for kind in ("Gateway", "HTTPRoute") for b in bodies(manifest, kind) for f in faults(b)
+    ] == []
+
+
+def test_a_gateway_of_others_says_itself_what_it_redirects() -> None:
+    manifest = routed({"host": HOST, "tls": PAIR}, routes="gateway", gateway="infra/shared")
+    (made,) = bodies(manifest, "HTTPRoute")
+    assert made["spec"]["parentRefs"] == [{"name": "shared", "namespace": "infra"}]
+    assert "unencrypted" in row(manifest, "routes[0].tls.cert.secret").reason
+
+
+# -- read back -------------------------------------------------------------------------------------
+
+MANY = tuple({"host": HOST, "path": f"/p{n}"} for n in range(20))
+BY_MAP = ({"host": HOST, "path": "/", "tls": MAP}, {"host": "b.example.com", "path": "/"})
+
+
+@pytest.mark.parametrize(
+    ("routes", "flavour"), [(MANY, "gke"), (BY_MAP, "gke")], ids=["many", "map"]
+)
+def test_what_is_written_is_read_back(routes: tuple[dict[str, Any], ...], flavour: str) -> None:
+    manifest = routed(*routes, flavour=flavour)
+    reading = read_live([dict(r.body) for r in manifest.resources], "shop")
+    said = [{"service": "web", "port": 8080, **route} for route in routes]
+    read = json.loads(json.dumps(reading.document["routes"]))
+    assert sorted(read, key=_place) == sorted(said, key=_place)
+    lost = [entry for entry in reading.ledger.notable if entry.outcome is Fidelity.LOST]
+    assert [entry for entry in lost if not str(entry.path[0]).startswith("Secret/")] == []
+
+
+def _place(route: dict[str, Any]) -> tuple[str, str]:
+    return route["host"], route["path"]
