@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from orch_kubernetes.objects import Scope
 
 MOST_BACKENDS, HEAVIEST = 4, 256
+ONE_HOST = "a Route without a host answers at one that the cluster makes up, and at no other"
+WILDCARD = "the cluster's router has to admit wildcards, which it does not by itself"
+ADMIT = "set spec.routeAdmission.wildcardPolicy of the IngressController to WildcardsAllowed"
 CERT_MANAGER = "cert-manager has to be there, with its addition for routes"
 ISSUER = "cert-manager.io/issuer-name"
 
@@ -50,8 +53,10 @@ class OpenShiftRoutes:
             )
         resource.set("spec.to.kind", "Service")
         port = port_number(self._scope, first.value.service, first.value.port)
+        if not host:
+            self._make.default(("routes", "*", "host"), Fidelity.DEGRADED, ONE_HOST)
         for index, route in enumerate(routes[:MOST_BACKENDS]):
-            resource.put("spec.host", route.host)
+            self._host(resource, route)
             resource.put("spec.path", route.field("path"))
             self._backend(resource, index, route)
             own = port_number(self._scope, route.value.service, route.value.port)
@@ -60,6 +65,22 @@ class OpenShiftRoutes:
                 self._make.reject(route.port, "backends of a Route have one port", "use one port")
         if encrypted:
             self._tls(resource, encrypted)
+
+    def _host(self, resource: ResourceBuilder, route: View) -> None:
+        """A Route names one host of those that a wildcard means, and its policy the rest."""
+        if not (route.value.host or "").startswith("*."):
+            resource.put("spec.host", route.host)
+            return
+        one = f"wildcard.{route.value.host.removeprefix('*.')}"
+        resource.put(
+            "spec.host",
+            route.host,
+            value=one,
+            outcome=Fidelity.EMULATED,
+            reason=WILDCARD,
+            mend=ADMIT,
+        )
+        resource.set("spec.wildcardPolicy", "Subdomain")
 
     def _backend(self, resource: ResourceBuilder, index: int, route: View) -> None:
         path: FieldPath = ("spec", "to") if index == 0 else ("spec", "alternateBackends", index - 1)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from orch_kubernetes.reader.part import Around, Part
     from orch_kubernetes.reader.services import ServiceReader
 
+SUBDOMAIN = "Subdomain"
 PREFIX = "a route's path is the beginning of what is asked for"
 SAME = "another route has the same host and path"
 ISSUERS = (
@@ -317,7 +318,7 @@ class RouteReader:
     def _route(self, thing: Thing) -> None:
         spec = thing.item.get("spec") or Item({})
         host, path = spec.get("host"), spec.get("path")
-        if self._is_double(text_of(host), text_of(path) or "/", thing.item):
+        if self._is_double(_openshift_host(thing), text_of(path) or "/", thing.item):
             return
         others = list(spec.get("alternateBackends") or ())
         to = spec.get("to")
@@ -330,13 +331,15 @@ class RouteReader:
                 wild = spec.get("wildcardPolicy")
                 if text_of(wild) == "None":
                     self._writer.note(here, wild, Fidelity.NATIVE, IMPLIED)
+                elif text_of(wild) == SUBDOMAIN:
+                    self._writer.note((*here, "host"), wild)
                 self._openshift_tls(thing, spec.get("tls"), here)
 
     def _openshift_backend(self, thing: Thing, backend: Item, *, several: bool) -> FieldPath | None:
         name, weight = backend.get("name"), backend.get("weight")
         if name is None:
             return None
-        host, path = text_of(thing.at("spec", "host")), text_of(thing.at("spec", "path")) or "/"
+        host, path = _openshift_host(thing), text_of(thing.at("spec", "path")) or "/"
         port = thing.at("spec", "port", "targetPort")
         here = self._add(thing, host, path, (text_of(name), name), port)
         if here is None:
@@ -378,6 +381,13 @@ class RouteReader:
         outcome = Fidelity.NATIVE if kept else Fidelity.DEGRADED
         told = "" if kept else UNSAFE
         self._writer.note((*here, "tls"), policy, outcome, told, Consequence.SECURITY)
+
+
+def _openshift_host(thing: Thing) -> str:
+    """The host of a Route; one with a policy for its subdomain means all hosts there."""
+    host = text_of(thing.at("spec", "host"))
+    wild = text_of(thing.at("spec", "wildcardPolicy")) == SUBDOMAIN
+    return f"*.{host.partition('.')[2]}" if wild and host else host
 
 
 def _is_issued(secret: Thing) -> bool:

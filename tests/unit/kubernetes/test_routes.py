@@ -9,6 +9,7 @@ import pytest
 
 from orch.types import Fidelity
 from orch_kubernetes.reader.reading import read_live
+from tests.kubernetes_api import schemas
 from tests.kubernetes_api.gateway import faults
 from tests.unit.kubernetes.test_compile import compiled, row, web
 
@@ -158,14 +159,40 @@ def test_a_gateway_of_others_says_itself_what_it_redirects() -> None:
     assert "unencrypted" in row(manifest, "routes[0].tls.cert.secret").reason
 
 
+# -- on OpenShift ----------------------------------------------------------------------------------
+
+
+def test_a_wildcard_is_a_policy_of_a_route() -> None:
+    manifest = routed({"host": "*.example.com"}, flavour="openshift")
+    (made,) = bodies(manifest, "Route")
+    assert made["spec"]["host"] == "wildcard.example.com"
+    assert made["spec"]["wildcardPolicy"] == "Subdomain"
+    assert schemas.faults(made) == []
+    found = row(manifest, "routes[0].host")
+    assert found.outcome is Fidelity.EMULATED
+    assert "WildcardsAllowed" in found.mend
+
+
+def test_a_route_without_a_host_is_told_to_have_one() -> None:
+    manifest = routed({"path": "/a"}, flavour="openshift")
+    found = row(manifest, "routes.*.host")
+    assert (found.outcome, found.default) == (Fidelity.DEGRADED, True)
+    assert "makes up" in found.reason
+    named = routed({"host": HOST}, flavour="openshift")
+    assert [entry for entry in named.ledger if entry.default and "host" in entry.path] == []
+
+
 # -- read back -------------------------------------------------------------------------------------
 
 MANY = tuple({"host": HOST, "path": f"/p{n}"} for n in range(20))
+WILD = ({"host": "*.example.com", "path": "/"}, {"host": HOST, "path": "/"})
 BY_MAP = ({"host": HOST, "path": "/", "tls": MAP}, {"host": "b.example.com", "path": "/"})
 
 
 @pytest.mark.parametrize(
-    ("routes", "flavour"), [(MANY, "gke"), (BY_MAP, "gke")], ids=["many", "map"]
+    ("routes", "flavour"),
+    [(MANY, "gke"), (BY_MAP, "gke"), (WILD, "openshift")],
+    ids=["many", "map", "wildcard"],
 )
 def test_what_is_written_is_read_back(routes: tuple[dict[str, Any], ...], flavour: str) -> None:
     manifest = routed(*routes, flavour=flavour)
