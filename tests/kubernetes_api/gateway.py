@@ -147,3 +147,24 @@ def _route(body: Row) -> Iterator[tuple[str, str]]:
     for index, rule in enumerate(body["spec"]["rules"]):
         if rule.get("filters") and rule.get("backendRefs"):
             yield f"spec.rules.{index}", "a redirect has no backends"
+
+
+def defaulted(spec: Row) -> None:
+    """Fill in what the API does where a Gateway or an HTTPRoute says nothing."""
+    for listener in spec.get("listeners", ()):
+        listener.setdefault("allowedRoutes", {"namespaces": {"from": "Same"}})
+        if "tls" in listener:
+            listener["tls"].setdefault("mode", "Terminate")
+            _refer(listener["tls"].get("certificateRefs", ()), "", "Secret")
+    _refer(spec.get("parentRefs", ()), API.partition("/")[0], "Gateway")
+    for rule in spec.get("rules", ()):
+        rule.setdefault("matches", [{"path": {"type": "PathPrefix", "value": "/"}}])
+        _refer(rule.get("backendRefs", ()), "", "Service")
+        for backend in rule.get("backendRefs", ()):
+            backend.setdefault("weight", 1)
+
+
+def _refer(references: list[Row] | tuple[()], group: str, kind: str) -> None:
+    for one in references:
+        one.setdefault("group", group)
+        one.setdefault("kind", kind)

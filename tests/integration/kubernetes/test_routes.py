@@ -97,6 +97,38 @@ def test_a_status_tells_where_a_route_answers(
     trial.eventually("it answers", lambda: trial.service().endpoints == (wanted,))
 
 
+@pytest.mark.parametrize("routes", ["gateway", "route", "ingress"])
+def test_an_encrypted_route_is_made_once_and_stays(
+    routes: str, trial_of: Callable[..., Trial]
+) -> None:
+    """What the API fills in is no change, and no fault of the schemas that it is checked by."""
+    trial = trial_of(routes=routes)
+    document = routed(trial, host=HOST, tls={"acme": True})
+    assert warnings(trial, document) == []
+    assert trial.deploy(document).verdict is Verdict.UNCHANGED, trial.told()
+    trial.eventually("it answers", lambda: trial.service().endpoints == (f"https://{HOST}",))
+
+
+def test_a_host_goes_from_a_gateway_and_what_others_added_stays(
+    trial_of: Callable[..., Trial], kubernetes_api: Api
+) -> None:
+    trial, tls = trial_of(routes="gateway"), {"acme": True}
+    trial.deployed(routed(trial, host=HOST, tls=tls))
+    key = ("gateway.networking.k8s.io", "gateways", "shop", "shop")
+    theirs = {"name": "extra", "port": 8443, "protocol": "HTTP"}
+    with kubernetes_api.platform.lock:
+        spec = kubernetes_api.platform.get(key)["spec"]
+        change = {"spec": {"listeners": [*spec["listeners"], theirs]}}
+        kubernetes_api.platform.merge(key, change, "other")
+    trial.deployed(routed(trial, host="b.example.com", tls=tls))
+    listeners = kubernetes_api.platform.get(key)["spec"]["listeners"]
+    assert {one.get("hostname", one["name"]) for one in listeners} == {
+        "http", "extra", "b.example.com",
+    }  # fmt: skip
+    names = {k[3] for k in kubernetes_api.platform.objects if k[1] == "httproutes"}
+    assert [name for name in names if name.startswith("shop-example")] == []
+
+
 def test_a_route_that_no_listener_takes_is_told(
     trial_of: Callable[..., Trial], kubernetes_api: Api
 ) -> None:
