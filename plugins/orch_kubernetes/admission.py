@@ -30,7 +30,8 @@ STANDS = 2.0
 POLL = 0.2
 _GOOD = {"Accepted": "True", "ResolvedRefs": "True", "Programmed": "True", "Admitted": "True",
          "Conflicted": "False"}  # fmt: skip
-_NOT_YET = "Pending"
+_NOT_YET = ("Pending", "AddressNotAssigned")
+"""Reasons that pass by themselves: clouds take a minute for an address."""
 _LONGEST = 300
 
 
@@ -47,7 +48,7 @@ def refusals(row: Row) -> list[str]:
         for where, one in _conditions(row)
         if one.get("status") in ("True", "False")
         and one["status"] != _GOOD.get(str(one.get("type")), one["status"])
-        and one.get("reason") != _NOT_YET
+        and one.get("reason") not in _NOT_YET
     )
     return list(dict.fromkeys(said))
 

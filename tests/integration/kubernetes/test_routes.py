@@ -113,13 +113,17 @@ def test_a_host_goes_from_a_gateway_and_what_others_added_stays(
     trial_of: Callable[..., Trial], kubernetes_api: Api
 ) -> None:
     trial, tls = trial_of(routes="gateway"), {"acme": True}
-    trial.deployed(routed(trial, host=HOST, tls=tls))
+    document = routed(trial, host=HOST, tls=tls)
+    trial.deployed(document)
     key = ("gateway.networking.k8s.io", "gateways", "shop", "shop")
     theirs = {"name": "extra", "port": 8443, "protocol": "HTTP"}
     with kubernetes_api.platform.lock:
         spec = kubernetes_api.platform.get(key)["spec"]
         change = {"spec": {"listeners": [*spec["listeners"], theirs]}}
         kubernetes_api.platform.merge(key, change, "other")
+    said = 'admission webhook "w" does not support dry run'
+    kubernetes_api.answer("PATCH", "/gateways", 400, said, times=99, dry=True)
+    assert trial.deploy(document).verdict is Verdict.UNCHANGED
     trial.deployed(routed(trial, host="b.example.com", tls=tls))
     listeners = kubernetes_api.platform.get(key)["spec"]["listeners"]
     assert {one.get("hostname", one["name"]) for one in listeners} == {
@@ -168,6 +172,19 @@ def test_a_gateway_whose_certificate_is_missing_is_told(
         "Gateway shop, listener https, is refused: InvalidCertificateRef: no such Secret"
     ]
     assert trial.service().message == told[0]
+
+
+def test_an_address_that_is_yet_to_come_is_no_refusal(
+    trial_of: Callable[..., Trial], kubernetes_api: Api
+) -> None:
+    def waits(row: Row) -> Row:
+        late = said(row, "Programmed", "False", "AddressNotAssigned", "waiting for an address")
+        return {"conditions": [said(row, "Accepted", "True", "Accepted"), late]}
+
+    kubernetes_api.controllers.says["gateways"] = waits
+    trial = trial_of(routes="gateway")
+    assert warnings(trial, routed(trial)) == []
+    assert (trial.service().healthy, trial.service().endpoints) == (True, ())
 
 
 def test_no_controller_is_waited_for_without_end(

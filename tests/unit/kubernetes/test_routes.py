@@ -159,6 +159,16 @@ def test_a_gateway_of_others_says_itself_what_it_redirects() -> None:
     assert "unencrypted" in row(manifest, "routes[0].tls.cert.secret").reason
 
 
+@pytest.mark.parametrize("host", ["*.example.com", None, f"{'a' * 60}.{'b' * 60}.example.com"])
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_hosts_of_every_form_are_taken(host: str | None, flavour: str) -> None:
+    named = {"host": host} if host else {}
+    manifest = routed({**named, "tls": PAIR}, {**named, "path": "/a"}, flavour=flavour)
+    kinds = ("Gateway", "HTTPRoute", "Route", "Ingress", "Secret")
+    made = [one for kind in kinds for one in bodies(manifest, kind)]
+    assert [fault for one in made for fault in schemas.faults(one)] == []
+
+
 # -- on OpenShift ----------------------------------------------------------------------------------
 
 
