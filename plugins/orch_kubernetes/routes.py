@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from orch.types import FieldPath
     from orch_kubernetes.objects import Scope
 
+UNENCRYPTED = (
+    "the controller of Ingresses decides whether what comes unencrypted for an encrypted host is "
+    "redirected, served or refused"
+)
 ONE_BACKEND = "an Ingress has no weights: the heaviest route of a host and path serves all"
 
 
@@ -42,6 +46,8 @@ class IngressRoutes(EncryptedRoutes):
         """All hosts."""
         for host, routes in by_host(self._routes).items():
             self._host(host, routes)
+        if any(route.tls is not None for route in self._routes):
+            self._make.note(UNENCRYPTED)
 
     def _host(self, host: str, routes: list[View]) -> None:
         facts = self._scope.facts

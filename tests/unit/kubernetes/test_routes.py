@@ -152,6 +152,15 @@ def test_an_encrypted_host_redirects_what_comes_unencrypted(tls: dict[str, Any])
     ] == []
 
 
+def test_an_ingress_tells_that_its_controller_decides_on_redirects() -> None:
+    def told(*routes: dict[str, Any], **options: str) -> bool:
+        return any("unencrypted" in note for note in routed(*routes, **options).notes)
+
+    assert told({"host": HOST, "tls": PAIR})
+    assert not told({"host": HOST})
+    assert not told({"host": HOST, "tls": PAIR}, **GKE)
+
+
 def test_a_gateway_of_others_says_itself_what_it_redirects() -> None:
     manifest = routed({"host": HOST, "tls": PAIR}, routes="gateway", gateway="infra/shared")
     (made,) = bodies(manifest, "HTTPRoute")
