@@ -10,6 +10,7 @@ from orch.errors import UsageFault
 from orch.types import EventKind, Instance, Operation
 from orch_kubernetes import marks, names
 from orch_kubernetes.absence import Absence
+from orch_kubernetes.admission import Verdicts
 from orch_kubernetes.capabilities import capabilities
 from orch_kubernetes.changes import Change, Handover, hand_over
 from orch_kubernetes.client import KubernetesClient
@@ -57,6 +58,7 @@ class KubernetesBackend:
         self._is_asked = False
         self._watched: dict[str, Watched] = {}
         self._handed_over: dict[str, Handover] = {}
+        self._verdicts = Verdicts()
         self._absence = Absence(self.client)
         self._lock = threading.Lock()
 
@@ -103,7 +105,14 @@ class KubernetesBackend:
     def apply(self, action: Action) -> Iterator[Event]:
         """Do one step."""
         cluster = self._cluster(_instance_of(action))
-        change = Change(cluster, self.capabilities(), action, self._take_over, self._handed_over)
+        change = Change(
+            cluster,
+            self.capabilities(),
+            action,
+            self._take_over,
+            self._handed_over,
+            self._verdicts,
+        )
         return change.make()
 
     def rollout(self, action: Action) -> Iterator[Event]:

@@ -148,6 +148,7 @@ LIST_KEYS: Mapping[str, tuple[str, ...]] = FrozenDict(
             for path, keys in _POD_LISTS.items()
         },
         "Service:spec.ports": ("port", "protocol"),
+        "Gateway:spec.listeners": ("name",),
     }
 )
 """The keys by which the API merges lists."""

@@ -11,6 +11,7 @@ from orch.errors import Conflict, Transient
 from orch.plan.merge import Merger
 from orch.types import Event, EventKind, Operation
 from orch_kubernetes import canary, marks, names
+from orch_kubernetes.admission import JUDGED, Verdicts
 from orch_kubernetes.applying import TRIES, Applying, is_race_for_size
 from orch_kubernetes.client import JSON_PATCH, MANAGER
 from orch_kubernetes.faults import FieldConflict, Missing
@@ -51,6 +52,7 @@ class Change:
     action: Action
     take_over: bool = False
     handed_over: dict[str, Handover] = field(default_factory=dict)
+    verdicts: Verdicts = field(default_factory=Verdicts)
 
     def __post_init__(self) -> None:
         self._client, self._instance = self.cluster.client, self.cluster.instance
@@ -68,6 +70,7 @@ class Change:
                 yield from self._again()
             else:
                 yield from self._write()
+                yield from self._judged()
         yield Event(EventKind.APPLIED, action.id, action.reason)
 
     # -- writing -------------------------------------------------------------------------------
@@ -86,6 +89,17 @@ class Change:
                     raise
             else:
                 return
+
+    def _judged(self) -> Iterator[Event]:
+        """Warnings of a way in that its controller refuses, as no rollout would tell of it."""
+        kind = self._kind()
+        if kind.name in JUDGED:
+            path = self._path(kind)
+            yield from self.verdicts.of(self.action.id, lambda: self._typed(kind, path))
+
+    def _typed(self, kind: Kind, path: str) -> Row | None:
+        row = self._client.one(path)
+        return None if row is None else {"kind": kind.name, **row}
 
     def _path(self, kind: Kind) -> str:
         real = real_name(kind.name, self.action.name, self.cluster.space)

@@ -48,6 +48,7 @@ class Flavour:
     deregistration: int = 0
     ingress_annotations: Mapping[str, str] = EMPTY
     certificate_annotation: str = ""
+    certificate_map: str = ""
     storage_class: str = ""
     shared_storage_class: str = ""
     enforces_policies: bool = False
@@ -89,7 +90,7 @@ _GKE = Flavour(
     ingress_class="gce",
     gateway_class="gke-l7-global-external-managed",
     deregistration=_DEREGISTRATION,
-    certificate_annotation="networking.gke.io/certmap",
+    certificate_map="networking.gke.io/certmap",
     storage_class="standard-rwo",
     shared_storage_class="standard-rwx",
     enforces_policies=True,

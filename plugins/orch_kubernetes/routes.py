@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from orch.compile.tokens import value_token, version_token
 from orch.compile.view import ListView
-from orch.types import Consequence, Fidelity
+from orch.types import Consequence
 from orch_kubernetes import names
+from orch_kubernetes.encryption import EncryptedRoutes, by_host, encrypted_of
 from orch_kubernetes.flavours import GATEWAY, INGRESS
-from orch_kubernetes.network import port_number
+from orch_kubernetes.gateway import GatewayRoutes
 from orch_kubernetes.openshift import OpenShiftRoutes
 
 if TYPE_CHECKING:
@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from orch.types import FieldPath
     from orch_kubernetes.objects import Scope
 
-CERT_MANAGER = "cert-manager has to be there, with an issuer of that name"
+UNENCRYPTED = (
+    "the controller of Ingresses decides whether what comes unencrypted for an encrypted host is "
+    "redirected, served or refused"
+)
 ONE_BACKEND = "an Ingress has no weights: the heaviest route of a host and path serves all"
-ISSUER = "cert-manager.io/cluster-issuer"
 
 
 def compile_routes(scope: Scope) -> None:
@@ -39,83 +41,15 @@ def compile_routes(scope: Scope) -> None:
     scope.make.note(f"routes are made for {facts.flavour.title} {how}")
 
 
-def by_host(routes: list[View]) -> dict[str, list[View]]:
-    """Routes of each host, empty for every host."""
-    found: dict[str, list[View]] = {}
-    for route in routes:
-        found.setdefault(route.value.host or "", []).append(route)
-    return found
-
-
-class _Routes:
-    """What Gateway and Ingress have in common: certificates as Secrets."""
-
-    def __init__(self, scope: Scope, routes: list[View]) -> None:
-        self._scope, self._make, self._routes = scope, scope.make, routes
-
-    def _certificate(
-        self, route: View, holder: ResourceBuilder, path: FieldPath, host: str
-    ) -> None:
-        """Say at a path which Secret holds the certificate of a host."""
-        tls, value = route.tls, route.value.tls
-        if value.cert is not None:
-            name = self._tls_secret(route, host, holder)
-            holder.put(path, tls.cert.secret, tls.field("key").secret, value=name)
-        elif value.acme:
-            holder.set(path, names.object_name(f"tls-{host or 'any'}"))
-            issuer = self._scope.facts.issuer
-            holder.put(
-                ("metadata", "annotations", ISSUER),
-                tls.acme,
-                value=issuer,
-                outcome=Fidelity.EMULATED,
-                reason=CERT_MANAGER,
-            )
-        else:
-            self._held(route, holder, path)
-
-    def _held(self, route: View, holder: ResourceBuilder, path: FieldPath) -> None:
-        read = route.tls.certificate
-        annotation = self._scope.facts.flavour.certificate_annotation
-        if names.is_subdomain(read.value):
-            holder.put(path, read)
-        elif annotation:
-            holder.put(("metadata", "annotations", annotation), read)
-        else:
-            self._make.reject(
-                read, "it is no name of a Secret", "name a Secret that holds cert and key"
-            )
-
-    def _tls_secret(self, route: View, host: str, holder: ResourceBuilder) -> str:
-        tls = route.value.tls
-        cert, key = tls.cert.secret, tls.key.secret
-        stem = names.object_name(f"tls-{host or 'any'}")
-        called = f"{stem}-{version_token(cert)}-{version_token(key)}"
-        resource = self._scope.begin("v1", "Secret", f"certificate/{host or '*'}", called)
-        for secret in (cert, key):
-            holder.secret_version(secret)
-            resource.secret_version(secret)
-            resource.secret_value(secret)
-        resource.set("type", "kubernetes.io/tls")
-        resource.set("immutable", value=True)
-        resource.put(("stringData", "tls.crt"), route.tls.cert.secret, value=value_token(cert))
-        resource.put(
-            ("stringData", "tls.key"), route.tls.field("key").secret, value=value_token(key)
-        )
-        holder.depend(f"certificate/{host or '*'}")
-        return called
-
-    def _port(self, route: View) -> int | str:
-        return port_number(self._scope, route.value.service, route.value.port)
-
-
-class IngressRoutes(_Routes):
+class IngressRoutes(EncryptedRoutes):
     """One Ingress a host."""
 
     def compile(self) -> None:
         """All hosts."""
         for host, routes in by_host(self._routes).items():
             self._host(host, routes)
+        if any(route.tls is not None for route in self._routes):
+            self._make.note(UNENCRYPTED)
 
     def _host(self, host: str, routes: list[View]) -> None:
         facts = self._scope.facts
@@ -127,16 +61,15 @@ class IngressRoutes(_Routes):
             resource.set(("metadata", "annotations", key), text)
         if facts.ingress_class:
             resource.set("spec.ingressClassName", facts.ingress_class)
-        tls = 0
-        for route in self._heaviest(routes):
+        chosen = self._heaviest(routes)
+        for route in chosen:
             resource.put(("spec", "rules", 0, "host"), route.host)
             self._path(resource, route)
-            if route.tls is not None:
-                path = ("spec", "tls", tls)
-                if host:
-                    resource.set((*path, "hosts"), [host])
-                self._certificate(route, resource, (*path, "secretName"), host)
-                tls += bool(resource.body["spec"].get("tls"))
+        encrypted = encrypted_of(self._make, chosen)
+        if encrypted:
+            if host:
+                resource.set(("spec", "tls", 0, "hosts"), [host])
+            self._certificate(encrypted, resource, ("spec", "tls", 0, "secretName"), host)
 
     def _heaviest(self, routes: list[View]) -> list[View]:
         """Of equal paths the heaviest; the others are lost, and told so."""
@@ -167,75 +100,10 @@ class IngressRoutes(_Routes):
         resource.put((*backend, "name"), route.service, value=name)
         resource.put((*backend, "port", "number"), route.port, value=self._port(route))
 
-
-class GatewayRoutes(_Routes):
-    """One HTTPRoute a host, on a Gateway that is there or that is made."""
-
-    def compile(self) -> None:
-        """The Gateway, then all hosts."""
-        gateway = self._gateway()
-        for host, routes in by_host(self._routes).items():
-            self._host(host, routes, gateway)
-
-    def _gateway(self) -> ResourceBuilder | None:
-        facts = self._scope.facts
-        if facts.gateway:
-            return None
-        app = names.object_name(self._scope.app.name)
-        resource = self._scope.begin("gateway.networking.k8s.io/v1", "Gateway", "gateway/app", app)
-        resource.set("spec.gatewayClassName", facts.gateway_class or "gateway")
-        listener: dict[str, Any] = {"name": "http", "port": 80, "protocol": "HTTP"}
-        resource.set("spec.listeners", [listener])
-        return resource
-
-    def _listen(self, gateway: ResourceBuilder, host: str, route: View) -> None:
-        listeners = gateway.body["spec"]["listeners"]
-        path = ("spec", "listeners", len(listeners))
-        gateway.set((*path, "name"), names.object_name(f"https-{host or 'any'}"))
-        gateway.set((*path, "port"), 443)
-        gateway.set((*path, "protocol"), "HTTPS")
-        if host:
-            gateway.set((*path, "hostname"), host)
-        gateway.set((*path, "tls", "mode"), "Terminate")
-        held = (*path, "tls", "certificateRefs", 0, "name")
-        self._certificate(route, gateway, held, host)
-
-    def _host(self, host: str, routes: list[View], gateway: ResourceBuilder | None) -> None:
-        called = names.object_name(host or f"{self._scope.app.name}-any-host")
-        api = "gateway.networking.k8s.io/v1"
-        resource = self._scope.begin(api, "HTTPRoute", f"route/{host or '*'}", called)
-        if gateway is not None:
-            resource.depend(gateway.id)
-        resource.set("spec.parentRefs", [self._parent()])
-        for route in routes:
-            if route.host is not None:
-                resource.put("spec.hostnames", route.host, value=[host])
-            if route.tls is not None:
-                self._tls(gateway, host, route)
-        self._rules(resource, routes)
-
-    def _parent(self) -> dict[str, str]:
-        space, _, name = self._scope.facts.gateway.rpartition("/")
-        said = {"name": name or names.object_name(self._scope.app.name)}
-        return {**said, "namespace": space} if space else said
-
-    def _tls(self, gateway: ResourceBuilder | None, host: str, route: View) -> None:
-        if gateway is None:
-            told = "the Gateway that is named holds the certificates"
-            self._make.lose(route.tls, told, "give it the certificate", Consequence.COSMETIC)
+    def _held(self, encrypted: list[View], holder: ResourceBuilder, path: FieldPath) -> None:
+        reads = [route.tls.certificate for route in encrypted]
+        annotation = self._scope.facts.flavour.certificate_annotation
+        if annotation and not names.is_subdomain(reads[0].value):
+            holder.put(("metadata", "annotations", annotation), *reads)
         else:
-            self._listen(gateway, host, route)
-
-    def _rules(self, resource: ResourceBuilder, routes: list[View]) -> None:
-        paths = list(dict.fromkeys(route.value.path for route in routes))
-        for route in routes:
-            rule = ("spec", "rules", paths.index(route.value.path))
-            if resource.body["spec"].get("rules", [])[rule[2] :] == []:
-                resource.set((*rule, "matches", 0, "path", "type"), "PathPrefix")
-            resource.put((*rule, "matches", 0, "path", "value"), route.field("path"))
-            backends = resource.body["spec"]["rules"][rule[2]].get("backendRefs", [])
-            backend = (*rule, "backendRefs", len(backends))
-            name = names.object_name(route.value.service)
-            resource.put((*backend, "name"), route.service, value=name)
-            resource.put((*backend, "port"), route.port, value=self._port(route))
-            resource.put((*backend, "weight"), route.weight)
+            super()._held(encrypted, holder, path)

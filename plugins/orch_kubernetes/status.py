@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from orch.types import Replica, ServiceStatus, Status
-from orch_kubernetes import marks
+from orch_kubernetes import admission, marks
+from orch_kubernetes.admission import Routes
 from orch_kubernetes.health import (
     condition,
     is_going,
@@ -30,18 +31,18 @@ if TYPE_CHECKING:
     from orch_kubernetes.sights import Cluster
 
 Row = dict[str, Any]
-_WAYS_IN = ("Service", "Ingress")
 _INDEX = "apps.kubernetes.io/pod-index"
 
 
 def status_of(cluster: Cluster) -> Status:
     """An application as it is."""
     instance = cluster.instance
-    rows = cluster.ours([*WORKLOADS, *_WAYS_IN], needed=("Deployment",))
+    kinds = admission.KINDS[cluster.facts.routes]
+    rows = cluster.ours([*WORKLOADS, "Service", *kinds], needed=("Deployment",))
     workloads = [row for name in WORKLOADS for row in rows.get(name, ()) if unit_of(row)[0]]
     pods = cluster.pods() if workloads else []
     runs = _runs(cluster) if rows.get("CronJob") else []
-    routes = rows.get("Ingress", [])
+    routes = Routes({kind: rows.get(kind, ()) for kind in kinds})
     ways = WaysIn(rows.get("Service"), _slices(cluster, workloads), cluster.facts.load_balancer)
     found = [
         _scheduled(row, runs, pods)
@@ -69,7 +70,7 @@ def _runs(cluster: Cluster) -> list[Row]:
     return [{"kind": "Job", **row} for row in cluster.client.of_kind(jobs, cluster.space) or ()]
 
 
-def _service(row: Row, pods: Sequence[Row], ways: WaysIn, routes: Sequence[Row]) -> ServiceStatus:
+def _service(row: Row, pods: Sequence[Row], ways: WaysIn, routes: Routes) -> ServiceStatus:
     noun, name = unit_of(row)
     own, sight = pods_of(row, pods), sight_of(row)
     trouble = trouble_of(row, pods)
@@ -77,6 +78,7 @@ def _service(row: Row, pods: Sequence[Row], ways: WaysIn, routes: Sequence[Row])
         own = [pod for pod in own if _counts(pod)]
     ready = sum(is_ready(pod) for pod in own) if noun == "service" else sight.ready
     lacking = ways.lacking(row, own, sight.wanted) if sight.arrived else ""
+    lacking = lacking or routes.refusal(marks.name_of(row))
     healthy = sight.arrived and not lacking
     why = trouble or reasons(own) or lacking or ("" if sight.seen else "not yet seen")
     message = "" if healthy else why
@@ -88,7 +90,7 @@ def _service(row: Row, pods: Sequence[Row], ways: WaysIn, routes: Sequence[Row])
         sight.updated,
         healthy,
         message,
-        tuple(dict.fromkeys(_endpoints(row, [*(ways.services or ()), *routes]))),
+        tuple(dict.fromkeys(_endpoints(row, ways, routes))),
         tuple(replicas_of(name, own, marks.revision_of(row))),
         failed=bool(trouble),
     )
@@ -181,29 +183,14 @@ def seconds_of(stamp: str) -> float:
 # -- ways in ---------------------------------------------------------------------------------------
 
 
-def _endpoints(row: Row, ways: Sequence[Row]) -> Iterator[str]:
+def _endpoints(row: Row, ways: WaysIn, routes: Routes) -> Iterator[str]:
     """Addresses that answer from outside."""
-    name = marks.name_of(row)
     selected = (row["spec"].get("selector") or {}).get("matchLabels")
-    for way in ways:
-        spec = way.get("spec") or {}
-        if way["kind"] == "Ingress" and _leads_to(spec, name):
-            tls = bool(spec.get("tls"))
-            yield from (
-                f"http{'s' * tls}://{rule['host']}"
-                for rule in spec.get("rules") or ()
-                if rule.get("host")
-            )
-        elif spec.get("type") == "LoadBalancer" and spec.get("selector") == selected:
-            yield from _balanced(way, spec)
-
-
-def _leads_to(spec: Row, name: str) -> bool:
-    return any(
-        ((path.get("backend") or {}).get("service") or {}).get("name") == name
-        for rule in spec.get("rules") or ()
-        for path in (rule.get("http") or {}).get("paths") or ()
-    )
+    for service in ways.services or ():
+        spec = service.get("spec") or {}
+        if spec.get("type") == "LoadBalancer" and spec.get("selector") == selected:
+            yield from _balanced(service, spec)
+    yield from routes.endpoints(marks.name_of(row))
 
 
 def _balanced(way: Row, spec: Row) -> Iterator[str]:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from tests.kubernetes_api.platform import stamp
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tests.kubernetes_api.platform import Key, Platform, Row
 
 TICK = 0.05
@@ -32,6 +34,8 @@ class Controllers(threading.Thread):
         self.balances = self.notes_endpoints = True
         self.forbids = ""
         """Why no pod is admitted."""
+        self.says: dict[str, Callable[[Row], Row]] = {}
+        """What controllers of additions note as the status of an object, by its plural."""
         self._over = threading.Event()
         self._waited: dict[str, int] = {}
 
@@ -61,6 +65,8 @@ class Controllers(threading.Thread):
                 self._pod(key, row)
             elif key[1] == "services":
                 self._service(key, row)
+            elif key[1] in self.says:
+                self.platform.status(key, self.says[key[1]](row))
 
     def _account(self, space: str) -> None:
         key = ("", "serviceaccounts", space, "default")

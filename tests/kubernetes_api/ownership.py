@@ -21,6 +21,7 @@ KEYS = {
     "volumeMounts": ("mountPath",),
     "imagePullSecrets": ("name",),
     "hostAliases": ("ip",),
+    "listeners": ("name",),
     "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
 }
 _NEVER = ("apiVersion", "kind", "status")

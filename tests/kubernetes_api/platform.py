@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tests.kubernetes_api import ownership, schemas
+from tests.kubernetes_api import gateway, ownership, schemas
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,10 @@ IMMUTABLE = {
     "PersistentVolumeClaim": [("spec", "accessModes"), ("spec", "storageClassName")],
     "PriorityClass": [("value",)],
 }
-GENERATED = frozenset({"Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Ingress"})
+GENERATED = frozenset(
+    {"Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Ingress", "Gateway", "HTTPRoute",
+     "Route"}
+)  # fmt: skip
 
 
 class Refusal(Exception):
@@ -383,12 +386,22 @@ def defaulted(row: Row) -> None:
             for variable in container.get("env", ()):
                 if variable.get("value") == "":
                     del variable["value"]
+    _defaulted_route(row["kind"], spec)
     if row["kind"] == "Service":
         spec.setdefault("type", "ClusterIP")
         spec.setdefault("sessionAffinity", "None")
         for port in spec.get("ports", ()):
             port.setdefault("protocol", "TCP")
             port.setdefault("targetPort", port["port"])
+
+
+def _defaulted_route(kind: str, spec: Row) -> None:
+    if kind in gateway.KINDS:
+        gateway.defaulted(spec)
+    if kind == "Route":
+        spec.setdefault("wildcardPolicy", "None")
+        for backend in (spec["to"], *spec.get("alternateBackends", ())):
+            backend.setdefault("weight", 100)
 
 
 def _respell(resources: Row) -> None:

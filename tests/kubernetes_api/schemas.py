@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import yaml
+
+from tests.kubernetes_api import gateway
 
 ROOT = Path(__file__).parents[2]
 SCHEMAS = Path(os.environ.get("ORCH_SCHEMAS", ROOT.parent / "shared" / "schemas"))
+ROUTE = ("route.openshift.io/v1", "Route")
 _KINDS = "x-kubernetes-group-version-kind"
 
 
@@ -37,6 +41,17 @@ def definitions() -> dict[str, Any]:
 
 
 @cache
+def route() -> jsonschema.Draft4Validator:
+    """OpenShift's Route, closed."""
+    crd = yaml.safe_load((SCHEMAS / "openshift" / "routes.crd.yaml").read_text())["spec"]
+    version = next(one for one in crd["versions"] if one["name"] == "v1")
+    schema = closed(version["schema"]["openAPIV3Schema"])
+    # What the API server itself forbids no schema of an addition names.
+    schema["properties"]["metadata"] = {"type": "object"}
+    return jsonschema.Draft4Validator(schema)
+
+
+@cache
 def _names() -> dict[tuple[str, str], str]:
     return {
         (f"{one['group']}/{one['version']}".lstrip("/"), one["kind"]): name
@@ -52,11 +67,16 @@ def _validator(name: str) -> jsonschema.Draft4Validator:
 
 
 def faults(body: dict[str, Any]) -> list[tuple[str, str]]:
-    """Fields and what is wrong with each; nothing is known of kinds of other groups."""
-    name = _names().get((str(body.get("apiVersion")), str(body.get("kind"))))
-    if name is None:
+    """Fields and what is wrong with each; nothing is known of kinds that others define."""
+    said = (str(body.get("apiVersion")), str(body.get("kind")))
+    if said[0] == gateway.API and said[1] in gateway.KINDS:
+        return gateway.faults(json.loads(json.dumps(body)))
+    validator = route() if said == ROUTE else None
+    if said in _names():
+        validator = _validator(_names()[said])
+    if validator is None:
         return []
     return [
         (".".join(map(str, fault.absolute_path)), fault.message)
-        for fault in _validator(name).iter_errors(json.loads(json.dumps(body)))
+        for fault in validator.iter_errors(json.loads(json.dumps(body)))
     ]

@@ -41,7 +41,10 @@ KINDS = {
     "poddisruptionbudgets": "PodDisruptionBudget", "networkpolicies": "NetworkPolicy",
     "priorityclasses": "PriorityClass", "ingressclasses": "IngressClass",
     "endpointslices": "EndpointSlice", "widgets": "Widget",
+    "gateways": "Gateway", "httproutes": "HTTPRoute", "routes": "Route",
 }  # fmt: skip
+ADDITIONS = frozenset({"gateways", "httproutes", "routes"})
+"""Kinds that a cluster has only once somebody has installed what brings them."""
 GROUPS = {
     "v1": (
         "pods", "services", "secrets", "configmaps", "serviceaccounts", "namespaces", "nodes",
@@ -112,6 +115,8 @@ class Api:
     logs: dict[str, str] = field(default_factory=dict)
     deaf: set[int] = field(default_factory=set)
     """Ports at which no pod listens."""
+    installed: set[str] = field(default_factory=set)
+    """Those of the additions that this cluster has."""
 
     def start(self) -> None:
         api = self
@@ -243,7 +248,8 @@ class Handler(BaseHTTPRequestHandler):
         if table in GROUPS:
             return 200, {"resources": resources(table)}
         found = _PATH.fullmatch(path)
-        if found is None or found["plural"] not in KINDS:
+        absent = ADDITIONS - self.server_api.installed
+        if found is None or found["plural"] not in KINDS.keys() - absent:
             raise Refusal(404, "NotFound", "the server could not find the requested resource")
         group, plural, name = found["group"] or "", found["plural"], found["name"]
         space = "" if plural in WIDE else found["space"] or ""

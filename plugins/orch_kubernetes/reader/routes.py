@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from orch_kubernetes.reader.part import Around, Part
     from orch_kubernetes.reader.services import ServiceReader
 
+SUBDOMAIN = "Subdomain"
 PREFIX = "a route's path is the beginning of what is asked for"
 SAME = "another route has the same host and path"
 ISSUERS = (
@@ -28,7 +29,9 @@ ISSUERS = (
 ISSUER_KIND = "cert-manager.io/issuer-kind"
 ACME = "an ACME authority is asked"
 CERTIFICATES = frozenset(flavour.certificate_annotation for flavour in FLAVOURS.values())
+MAPS = frozenset(flavour.certificate_map for flavour in FLAVOURS.values())
 WAY_IN = "the target's own way in is used"
+REDIRECT = "what comes unencrypted for an encrypted host is redirected"
 NOT_READ = "the Service behind it was not read"
 HEADERS = "requests are told apart by host and path alone"
 UNSAFE = "what comes unencrypted is treated as the platform does"
@@ -209,6 +212,9 @@ class RouteReader:
 
     def _http_route(self, thing: Thing) -> None:
         spec = thing.item.get("spec") or Item({})
+        if is_ours(thing) and not any(rule.get("backendRefs") for rule in spec.get("rules") or ()):
+            self._writer.note(("routes",), thing.item, Fidelity.NATIVE, REDIRECT)
+            return
         hosts = spec.get("hostnames")
         first: FieldPath | None = None
         for host in [str(item.value) for item in hosts or ()] or [""]:
@@ -283,22 +289,36 @@ class RouteReader:
         for parent in thing.at("spec", "parentRefs") or ():
             space = text_of(parent.get("namespace")) or thing.namespace
             gateway = self._objects.find("Gateway", text_of(parent.get("name")), space)
+            section = text_of(parent.get("sectionName"))
             for listener in (
                 gateway.at("spec", "listeners") if gateway is not None else None
             ) or ():
-                said = text_of(listener.get("hostname"))
-                for held in listener.at("tls", "certificateRefs") or ():
-                    if gateway is not None and said in ("", host):
-                        self._certificate(gateway, held.get("name"), here, space)
-                        note_identity(self._writer, gateway, here)
-                        self._writer.note((*here, "tls"), listener, Fidelity.NATIVE, WAY_IN)
+                if gateway is None or section not in ("", text_of(listener.get("name"))):
+                    continue
+                if text_of(listener.get("hostname")) in ("", host):
+                    self._listener(gateway, listener, here, space)
+
+    def _listener(self, gateway: Thing, listener: Item, here: FieldPath, space: str) -> None:
+        encrypted = False
+        for held in listener.at("tls", "certificateRefs") or ():
+            self._certificate(gateway, held.get("name"), here, space)
+            encrypted = True
+        annotations = gateway.at("metadata", "annotations") or Item({})
+        for key, item in annotations.items():
+            if key in MAPS and text_of(listener.get("protocol")) == "HTTPS":
+                said = f"certificateMaps/{text_of(item)}"
+                self._writer.put((*here, "tls", "certificate"), item, said)
+                encrypted = True
+        if encrypted:
+            note_identity(self._writer, gateway, here)
+            self._writer.note((*here, "tls"), listener, Fidelity.NATIVE, WAY_IN)
 
     # -- OpenShift -------------------------------------------------------------------------------
 
     def _route(self, thing: Thing) -> None:
         spec = thing.item.get("spec") or Item({})
         host, path = spec.get("host"), spec.get("path")
-        if self._is_double(text_of(host), text_of(path) or "/", thing.item):
+        if self._is_double(_openshift_host(thing), text_of(path) or "/", thing.item):
             return
         others = list(spec.get("alternateBackends") or ())
         to = spec.get("to")
@@ -311,13 +331,15 @@ class RouteReader:
                 wild = spec.get("wildcardPolicy")
                 if text_of(wild) == "None":
                     self._writer.note(here, wild, Fidelity.NATIVE, IMPLIED)
+                elif text_of(wild) == SUBDOMAIN:
+                    self._writer.note((*here, "host"), wild)
                 self._openshift_tls(thing, spec.get("tls"), here)
 
     def _openshift_backend(self, thing: Thing, backend: Item, *, several: bool) -> FieldPath | None:
         name, weight = backend.get("name"), backend.get("weight")
         if name is None:
             return None
-        host, path = text_of(thing.at("spec", "host")), text_of(thing.at("spec", "path")) or "/"
+        host, path = _openshift_host(thing), text_of(thing.at("spec", "path")) or "/"
         port = thing.at("spec", "port", "targetPort")
         here = self._add(thing, host, path, (text_of(name), name), port)
         if here is None:
@@ -359,6 +381,13 @@ class RouteReader:
         outcome = Fidelity.NATIVE if kept else Fidelity.DEGRADED
         told = "" if kept else UNSAFE
         self._writer.note((*here, "tls"), policy, outcome, told, Consequence.SECURITY)
+
+
+def _openshift_host(thing: Thing) -> str:
+    """The host of a Route; one with a policy for its subdomain means all hosts there."""
+    host = text_of(thing.at("spec", "host"))
+    wild = text_of(thing.at("spec", "wildcardPolicy")) == SUBDOMAIN
+    return f"*.{host.partition('.')[2]}" if wild and host else host
 
 
 def _is_issued(secret: Thing) -> bool:

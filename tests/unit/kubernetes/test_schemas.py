@@ -20,14 +20,13 @@ from orch.compile.compile import compile_app
 from orch_kubernetes.backend import KubernetesBackend
 from orch_kubernetes.flavours import FLAVOURS
 from tests.golden.test_golden import EXAMPLES, application
+from tests.kubernetes_api import gateway
 
 Validators = Mapping[tuple[str, str], Any]
 ROOT = Path(__file__).parents[3]
 SCHEMAS = Path(os.environ.get("ORCH_SCHEMAS", ROOT.parent / "shared" / "schemas"))
 VERSIONS = tuple(f"1.{minor}" for minor in range(25, 38))
 """Those whose schemas PyPI's kubernetes-validate holds."""
-ELSEWHERE = {"Gateway", "HTTPRoute", "Route"}
-"""Kinds that are no part of Kubernetes itself."""
 
 
 def closed(schema: Any) -> Any:
@@ -93,12 +92,13 @@ class OfVersion(dict[tuple[str, str], Any]):
 
 def faults(body: Mapping[str, Any], validators: Validators | None = None) -> list[str]:
     said = (body["apiVersion"], body["kind"])
+    where = f"{body['kind']} {body['metadata']['name']}"
+    if body["kind"] in gateway.KINDS:
+        found = gateway.faults(json.loads(json.dumps(body)))
+        return [f"{where}: {place}: {told}" for place, told in found]
     validator = newest().get(said) if validators is None else validators[said]
-    if validator is None and body["kind"] in ELSEWHERE:
-        return []
     if validator is None:
         return [f"{said} is not known"]
-    where = f"{body['kind']} {body['metadata']['name']}"
     return [
         f"{where}: {'.'.join(map(str, e.absolute_path))}: {e.message}"
         for e in validator.iter_errors(json.loads(json.dumps(body)))
@@ -142,3 +142,43 @@ def test_what_a_version_does_not_know_is_noticed() -> None:
     cron = next(r.body for r in manifest.resources if r.kind == "CronJob")
     assert faults({**cron, "apiVersion": "batch/v1beta1"}, OfVersion("1.25"))
     assert not faults(cron, OfVersion("1.25"))
+
+
+LISTENER = {"name": "http", "port": 80, "protocol": "HTTP"}
+ENCRYPTED = {"name": "https", "port": 443, "protocol": "HTTPS", "hostname": "a.example.com"}
+RULE = {"backendRefs": [{"name": "web", "port": 80}]}
+
+
+def _gateway(*listeners: Any) -> dict[str, Any]:
+    spec = {"gatewayClassName": "gateway", "listeners": list(listeners)}
+    return {"apiVersion": gateway.API, "kind": "Gateway", "metadata": {"name": "a"}, "spec": spec}
+
+
+def _http_route(**spec: Any) -> dict[str, Any]:
+    return {"apiVersion": gateway.API, "kind": "HTTPRoute", "metadata": {"name": "a"}, "spec": spec}
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (_gateway(LISTENER, LISTENER), "twice"),
+        (_gateway(LISTENER, {**LISTENER, "name": "b"}), "twice"),
+        (_gateway({**LISTENER, "hostname": "A.example.com"}), "hostname"),
+        (_gateway({**ENCRYPTED, "tls": {"mode": "Terminate"}}), "certificateRefs or options"),
+        (_gateway(ENCRYPTED), "nothing says the certificate"),
+        (_gateway({**LISTENER, "tls": {"certificateRefs": [{"name": "a"}]}}), "HTTP has none"),
+        (_gateway(*({**LISTENER, "name": f"l{n}", "port": n + 1} for n in range(65))), "listeners"),
+        (_http_route(rules=[RULE] * 17), "rules"),
+        (_http_route(rules=[RULE], hostname="a"), "hostname"),
+        (_http_route(rules=[RULE], hostnames=["*"]), "hostnames"),
+    ],
+    ids=str,
+)
+def test_what_the_gateway_api_refuses_is_noticed(body: dict[str, Any], told: str) -> None:
+    assert any(told in fault for fault in faults(body))
+
+
+def test_what_the_gateway_api_takes_is_taken() -> None:
+    tls = {"mode": "Terminate", "certificateRefs": [{"name": "a"}]}
+    assert faults(_gateway(LISTENER, {**ENCRYPTED, "tls": tls})) == []
+    assert faults(_http_route(rules=[RULE] * 16, hostnames=["*.example.com"])) == []

@@ -1,0 +1,206 @@
+"""What controllers and routers say of a way in is told: by the deploy, and by a status."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from orch.types import EventKind, Verdict
+from orch_kubernetes import admission
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from orch.testing.conformance import Trial
+    from orch.types import Event
+    from tests.kubernetes_api.server import Api
+
+Row = dict[str, Any]
+HOST = "shop.example.com"
+CLAIMED = {"type": "Admitted", "status": "False", "reason": "HostAlreadyClaimed",
+           "message": "route web already exposes it and is older"}  # fmt: skip
+
+
+def said(row: Row, type_: str, status: str, reason: str, message: str = "") -> Row:
+    """A condition of an object as it is now."""
+    generation = row["metadata"]["generation"]
+    return {"type": type_, "status": status, "reason": reason, "message": message,
+            "observedGeneration": generation}  # fmt: skip
+
+
+def accepts(row: Row) -> Row:
+    """The status of a Gateway that has come up."""
+    conditions = [said(row, "Accepted", "True", "Accepted")]
+    conditions += [said(row, "Programmed", "True", "Programmed")]
+    return {"conditions": conditions, "addresses": [{"value": "192.0.2.7"}]}
+
+
+def attaches(row: Row, *, refused: bool = False) -> Row:
+    """The status of an HTTPRoute whose Gateway takes it, or does not."""
+    told = ("False", "NotAllowedByListeners", "no listener allows it")
+    accepted = told if refused else ("True", "Accepted", "")
+    return {"parents": [{"conditions": [
+        said(row, "Accepted", *accepted), said(row, "ResolvedRefs", "True", "ResolvedRefs"),
+    ]}]}  # fmt: skip
+
+
+def admits(row: Row, *conditions: Row) -> Row:
+    """The status of a Route at the cluster's router."""
+    host = row["spec"].get("host", "web-shop.apps.example.org")
+    return {"ingress": [{"host": host, "routerName": "default", "conditions": list(conditions) or [
+        {"type": "Admitted", "status": "True"}]}]}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _installed(kubernetes_api: Api) -> None:
+    kubernetes_api.installed |= {"gateways", "httproutes", "routes"}
+    kubernetes_api.controllers.says = {
+        "gateways": accepts,
+        "httproutes": attaches,
+        "routes": admits,
+    }
+
+
+def routed(trial: Trial, **said: Any) -> Row:
+    document: Row = trial.web("one")
+    web = {**document["services"]["web"], "ports": [{"name": "http", "target": 8080}]}
+    route = {"service": "web", "port": "http", **said}
+    return {**document, "services": {"web": web}, "routes": [route]}
+
+
+def warnings(trial: Trial, document: Row) -> list[str]:
+    """What a deploy that ends well warns of."""
+    events: list[Event] = []
+    plan = trial.plan(document).plan
+    outcome = trial.session().apply(plan, on_event=events.append)
+    assert outcome.verdict is Verdict.DONE, outcome
+    return [event.message for event in events if event.kind is EventKind.WARNING]
+
+
+@pytest.mark.parametrize(
+    ("routes", "given", "wanted"),
+    [
+        ("gateway", {"host": HOST}, f"http://{HOST}"),
+        ("gateway", {}, "http://192.0.2.7"),
+        ("route", {"host": HOST}, f"http://{HOST}"),
+        ("route", {}, "http://web-shop.apps.example.org"),
+        ("ingress", {"host": HOST}, f"http://{HOST}"),
+    ],
+)
+def test_a_status_tells_where_a_route_answers(
+    routes: str, given: Row, wanted: str, trial_of: Callable[..., Trial]
+) -> None:
+    trial = trial_of(routes=routes)
+    assert warnings(trial, routed(trial, **given)) == []
+    trial.eventually("it is healthy", lambda: trial.service().healthy)
+    trial.eventually("it answers", lambda: trial.service().endpoints == (wanted,))
+
+
+@pytest.mark.parametrize("routes", ["gateway", "route", "ingress"])
+def test_an_encrypted_route_is_made_once_and_stays(
+    routes: str, trial_of: Callable[..., Trial]
+) -> None:
+    """What the API fills in is no change, and no fault of the schemas that it is checked by."""
+    trial = trial_of(routes=routes)
+    document = routed(trial, host=HOST, tls={"acme": True})
+    assert warnings(trial, document) == []
+    assert trial.deploy(document).verdict is Verdict.UNCHANGED, trial.told()
+    trial.eventually("it answers", lambda: trial.service().endpoints == (f"https://{HOST}",))
+
+
+def test_a_host_goes_from_a_gateway_and_what_others_added_stays(
+    trial_of: Callable[..., Trial], kubernetes_api: Api
+) -> None:
+    trial, tls = trial_of(routes="gateway"), {"acme": True}
+    document = routed(trial, host=HOST, tls=tls)
+    trial.deployed(document)
+    key = ("gateway.networking.k8s.io", "gateways", "shop", "shop")
+    theirs = {"name": "extra", "port": 8443, "protocol": "HTTP"}
+    with kubernetes_api.platform.lock:
+        spec = kubernetes_api.platform.get(key)["spec"]
+        change = {"spec": {"listeners": [*spec["listeners"], theirs]}}
+        kubernetes_api.platform.merge(key, change, "other")
+    said = 'admission webhook "w" does not support dry run'
+    kubernetes_api.answer("PATCH", "/gateways", 400, said, times=99, dry=True)
+    assert trial.deploy(document).verdict is Verdict.UNCHANGED
+    trial.deployed(routed(trial, host="b.example.com", tls=tls))
+    listeners = kubernetes_api.platform.get(key)["spec"]["listeners"]
+    assert {one.get("hostname", one["name"]) for one in listeners} == {
+        "http", "extra", "b.example.com",
+    }  # fmt: skip
+    names = {k[3] for k in kubernetes_api.platform.objects if k[1] == "httproutes"}
+    assert [name for name in names if name.startswith("shop-example")] == []
+
+
+def test_a_route_that_no_listener_takes_is_told(
+    trial_of: Callable[..., Trial], kubernetes_api: Api
+) -> None:
+    kubernetes_api.controllers.says["httproutes"] = lambda row: attaches(row, refused=True)
+    trial = trial_of(routes="gateway")
+    told = warnings(trial, routed(trial, host=HOST))
+    assert len(told) == 1
+    assert "is refused: NotAllowedByListeners: no listener allows it" in told[0]
+    web = trial.service()
+    assert (web.healthy, web.message) == (False, told[0])
+    kubernetes_api.controllers.says["httproutes"] = attaches
+    trial.eventually("it is healthy", lambda: trial.service().healthy)
+
+
+def test_a_host_that_another_has_is_told(
+    trial_of: Callable[..., Trial], kubernetes_api: Api
+) -> None:
+    kubernetes_api.controllers.says["routes"] = lambda row: admits(row, CLAIMED)
+    trial = trial_of(routes="route")
+    told = warnings(trial, routed(trial, host=HOST))
+    assert ["HostAlreadyClaimed" in one for one in told] == [True]
+    assert not trial.service().healthy
+
+
+def test_a_gateway_whose_certificate_is_missing_is_told(
+    trial_of: Callable[..., Trial], kubernetes_api: Api
+) -> None:
+    def lacks(row: Row) -> Row:
+        missing = said(row, "ResolvedRefs", "False", "InvalidCertificateRef", "no such Secret")
+        listener = {"name": "https", "conditions": [missing]}
+        return {**accepts(row), "listeners": [listener]}
+
+    kubernetes_api.controllers.says["gateways"] = lacks
+    trial = trial_of(routes="gateway")
+    told = warnings(trial, routed(trial, host=HOST))
+    assert told == [
+        "Gateway shop, listener https, is refused: InvalidCertificateRef: no such Secret"
+    ]
+    assert trial.service().message == told[0]
+
+
+def test_an_address_that_is_yet_to_come_is_no_refusal(
+    trial_of: Callable[..., Trial], kubernetes_api: Api
+) -> None:
+    def waits(row: Row) -> Row:
+        late = said(row, "Programmed", "False", "AddressNotAssigned", "waiting for an address")
+        return {"conditions": [said(row, "Accepted", "True", "Accepted"), late]}
+
+    kubernetes_api.controllers.says["gateways"] = waits
+    trial = trial_of(routes="gateway")
+    assert warnings(trial, routed(trial)) == []
+    assert (trial.service().healthy, trial.service().endpoints) == (True, ())
+
+
+def test_no_controller_is_waited_for_without_end(
+    trial_of: Callable[..., Trial], kubernetes_api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admission, "PATIENCE", 0.5)
+    kubernetes_api.controllers.says = {}
+    trial = trial_of(routes="gateway")
+    assert warnings(trial, routed(trial, host=HOST)) == []
+    assert trial.service().healthy
+
+
+def test_what_was_said_of_an_earlier_generation_counts_no_more() -> None:
+    row: Row = {"kind": "HTTPRoute", "metadata": {"name": "a", "generation": 1}}
+    row["status"] = attaches(row, refused=True)
+    assert admission.refusals(row)
+    row["metadata"]["generation"] = 2
+    assert not admission.refusals(row)
+    assert not admission.is_accepted(row)
