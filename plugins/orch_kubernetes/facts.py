@@ -112,11 +112,14 @@ def facts_of(options: Mapping[str, str]) -> ClusterFacts:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """What a cluster tells of itself; `ingress_default` says that one class is its default."""
+    """What a cluster tells of itself: its version, groups of its API, labels of each node.
+
+    `ingress_default` says that one class of Ingresses is its default.
+    """
 
     version: str
     groups: frozenset[str] = frozenset()
-    node_labels: frozenset[str] = frozenset()
+    nodes: tuple[Mapping[str, str], ...] = ()
     ingress_classes: tuple[str, ...] = ()
     ingress_default: bool = False
     gateway_classes: tuple[str, ...] = ()
@@ -124,7 +127,7 @@ class Sighting:
 
 def sighted(options: Mapping[str, str], seen: Sighting) -> ClusterFacts:
     """The facts of a cluster that was asked; what the target's options say wins."""
-    flavour = options.get("flavour") or recognise(seen.version, seen.groups, seen.node_labels).name
+    flavour = options.get("flavour") or recognise(seen.version, seen.groups, seen.nodes).name
     said = facts_of({**options, "flavour": flavour, "version": _asked(options, seen)})
     routes = options.get("routes") or _routes(seen, said)
     ingress = options.get("ingress_class") or _chosen(seen.ingress_classes, said.ingress_class)

@@ -11,18 +11,23 @@ from typing import TYPE_CHECKING
 from orch.frozen import EMPTY, FrozenDict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 GATEWAY, INGRESS, ROUTE = "gateway", "ingress", "route"
 
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """By what a cluster is recognised: its version's suffix, its API groups, labels of nodes."""
+    """By what a cluster is recognised: its version's suffix, its API groups, labels of nodes.
+
+    A label is KEY, or KEY=VALUE where its value tells; `every_node` says that one node without
+    it makes the cluster another one.
+    """
 
     version: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     node_labels: tuple[str, ...] = ()
+    every_node: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,11 @@ FLAVOURS: Mapping[str, Flavour] = FrozenDict(
                 _EKS,
                 name="eks-fargate",
                 title="Amazon EKS on Fargate",
-                marks=Marks(node_labels=("eks.amazonaws.com/compute-type",)),
+                marks=Marks(
+                    version=("-eks-",),
+                    node_labels=("eks.amazonaws.com/compute-type=fargate",),
+                    every_node=True,
+                ),
                 refused=FrozenDict(
                     dict.fromkeys(
                         (
@@ -217,18 +226,28 @@ FLAVOURS: Mapping[str, Flavour] = FrozenDict(
 
 
 def recognise(
-    version: str, groups: frozenset[str] = frozenset(), node_labels: frozenset[str] = frozenset()
+    version: str, groups: frozenset[str] = frozenset(), nodes: Sequence[Mapping[str, str]] = ()
 ) -> Flavour:
     """The flavour of a cluster by what it tells of itself; `plain` when no mark fits.
 
-    Of several that fit the one with a mark of its own nodes or groups wins over the version.
+    `nodes` are the labels of each node. Of several that fit the one with a mark of its own nodes
+    or groups wins over the version.
     """
     best, most = FLAVOURS["plain"], 0
     for flavour in FLAVOURS.values():
         marks = flavour.marks
+        bearing = any if not marks.every_node else all
         weight = int(any(part in version for part in marks.version))
         weight += 2 * sum(group in groups for group in marks.groups)
-        weight += 2 * sum(label in node_labels for label in marks.node_labels)
+        weight += 2 * sum(
+            bool(nodes) and bearing(_bears(node, label) for node in nodes)
+            for label in marks.node_labels
+        )
         if weight > most:
             best, most = flavour, weight
     return best
+
+
+def _bears(labels: Mapping[str, str], mark: str) -> bool:
+    key, _, value = mark.partition("=")
+    return key in labels and value in ("", labels[key])

@@ -11,7 +11,7 @@ from orch.errors import UsageFault
 from orch.spec.application import Application
 from orch.types import Fidelity, parse_path, render_path
 from orch_kubernetes.backend import KubernetesBackend
-from orch_kubernetes.flavours import FLAVOURS, recognise
+from orch_kubernetes.flavours import FLAVOURS
 from tests.golden.test_golden import EXAMPLES, application
 
 if TYPE_CHECKING:
@@ -331,24 +331,6 @@ def test_overrides_never_touch_what_an_object_is_known_by() -> None:
     )
     kept = body(manifest, "service/web")["spec"]["selector"]["matchLabels"]
     assert kept == {"orch/app": "shop", "orch/service": "web"}
-
-
-@pytest.mark.parametrize(
-    ("version", "groups", "labels", "name"),
-    [
-        ("v1.33.4+k3s1", (), (), "k3s"),
-        ("v1.33.4-eks-ba62b1", (), ("eks.amazonaws.com/nodegroup",), "eks"),
-        ("v1.33.4-eks-ba62b1", (), ("eks.amazonaws.com/compute-type",), "eks-fargate"),
-        ("v1.33.4-gke.1036000", (), ("cloud.google.com/gke-nodepool",), "gke"),
-        ("v1.31.1", ("route.openshift.io", "config.openshift.io"), (), "openshift"),
-        ("v1.32.9+IKS", (), (), "ibm"),
-        ("v1.36.0", (), (), "plain"),
-    ],
-)
-def test_a_cluster_is_recognised(
-    version: str, groups: tuple[str, ...], labels: tuple[str, ...], name: str
-) -> None:
-    assert recognise(version, frozenset(groups), frozenset(labels)).name == name
 
 
 @pytest.mark.parametrize(
