@@ -202,6 +202,9 @@ def _by_facts(facts: ClusterFacts) -> dict[str, Fidelity]:
         "routes.*.weight": Fidelity.LOST if facts.routes == INGRESS else Fidelity.NATIVE,
     }
     fields |= {f"{unit}.networks.*": between for unit in _UNITS}
+    if not facts.tls_secrets:
+        lost = _below(("routes.*.tls",), "cert.**", "key.**", "acme")
+        fields |= dict.fromkeys(lost, Fidelity.LOST)
     if not facts.has("time_zone"):
         fields["jobs.*.time_zone.**"] = Fidelity.LOST
     if not facts.has("job_ttl"):

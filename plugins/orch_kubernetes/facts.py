@@ -60,6 +60,12 @@ class ClusterFacts:
         return self.version >= _MINIMAL[feature]
 
     @property
+    def tls_secrets(self) -> bool:
+        """Whether what serves routes takes certificates from Secrets; no class is the usual one."""
+        own = self.ingress_class in ("", self.flavour.ingress_class)
+        return self.flavour.tls_secrets or self.routes != INGRESS or not own
+
+    @property
     def said_version(self) -> str:
         """The version as people write it."""
         return f"{self.version[0]}.{self.version[1]}"

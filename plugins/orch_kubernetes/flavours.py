@@ -53,6 +53,7 @@ class Flavour:
     deregistration: int = 0
     ingress_annotations: Mapping[str, str] = EMPTY
     certificate_annotation: str = ""
+    tls_secrets: bool = True
     storage_class: str = ""
     shared_storage_class: str = ""
     enforces_policies: bool = False
@@ -83,6 +84,7 @@ _EKS = Flavour(
         }
     ),
     certificate_annotation="alb.ingress.kubernetes.io/certificate-arn",
+    tls_secrets=False,
     shared_storage_class="efs-sc",
 )
 _FARGATE = "Fargate gives each pod a machine of its own, and none of its host"

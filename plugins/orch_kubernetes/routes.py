@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from orch.types import FieldPath
     from orch_kubernetes.objects import Scope
 
+NO_SECRETS = "its load balancers take certificates by their ARN alone, never from a Secret"
+NAME_AN_ARN = (
+    "put it into ACM and name its ARN as tls.certificate, or set the target's ingress_class "
+    "to a controller that reads Secrets"
+)
 CERT_MANAGER = "cert-manager has to be there, with an issuer of that name"
 ONE_BACKEND = "an Ingress has no weights: the heaviest route of a host and path serves all"
 ISSUER = "cert-manager.io/cluster-issuer"
@@ -56,7 +61,9 @@ class _Routes:
     ) -> None:
         """Say at a path which Secret holds the certificate of a host."""
         tls, value = route.tls, route.value.tls
-        if value.cert is not None:
+        if not self._scope.facts.tls_secrets and value.certificate is None:
+            self._make.lose(tls, NO_SECRETS, NAME_AN_ARN, Consequence.SECURITY)
+        elif value.cert is not None:
             name = self._tls_secret(route, host, holder)
             holder.put(path, tls.cert.secret, tls.field("key").secret, value=name)
         elif value.acme:
@@ -75,7 +82,9 @@ class _Routes:
     def _held(self, route: View, holder: ResourceBuilder, path: FieldPath) -> None:
         read = route.tls.certificate
         annotation = self._scope.facts.flavour.certificate_annotation
-        if names.is_subdomain(read.value):
+        if not self._scope.facts.tls_secrets and not read.value.startswith("arn:"):
+            self._make.reject(read, NO_SECRETS, NAME_AN_ARN)
+        elif names.is_subdomain(read.value):
             holder.put(path, read)
         elif annotation:
             holder.put(("metadata", "annotations", annotation), read)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from orch.types import Consequence, Fidelity
 from orch_kubernetes.flavours import FLAVOURS, recognise
+from tests.unit.kubernetes.test_compile import IMAGE, body, compiled, pod, row, web
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,3 +55,38 @@ def test_a_cluster_is_recognised(
 
 def test_every_flavour_has_a_case() -> None:
     assert {name for *_, name in CASES} == set(FLAVOURS)
+
+
+ARN = "arn:aws:acm:eu-west-1:123:certificate/abc"
+PAIR = {"cert": {"secret": "c"}, "key": {"secret": "k"}}
+
+
+def routed(tls: dict[str, Any], **options: str) -> Any:
+    route = {"host": "a.example.com", "service": "web", "port": 80, "tls": tls}
+    secrets = {name: {"provider": "env", "key": name.upper()} for name in "ck"}
+    document = {**web(ports=[{"target": 80}]), "routes": [route], "secrets": secrets}
+    return compiled(document, **options)
+
+
+@pytest.mark.parametrize(
+    ("tls", "leaf"),
+    [(PAIR, "cert.secret"), ({"acme": True}, "acme"), ({"certificate": "a"}, "certificate")],
+)
+@pytest.mark.parametrize("flavour", ["eks", "eks-fargate"])
+def test_load_balancers_of_aws_take_no_certificate_from_a_secret(
+    flavour: str, tls: dict[str, Any], leaf: str
+) -> None:
+    found = row(routed(tls, flavour=flavour), f"routes[0].tls.{leaf}")
+    refused = Fidelity.REJECTED if leaf == "certificate" else Fidelity.LOST
+    assert found.outcome is refused
+    assert found.consequence is Consequence.SECURITY
+    assert "ARN" in found.mend
+    other = routed(tls, flavour=flavour, ingress_class="traefik")
+    assert row(other, f"routes[0].tls.{leaf}").outcome in (Fidelity.NATIVE, Fidelity.EMULATED)
+
+
+def test_load_balancers_of_aws_take_certificates_by_their_arn() -> None:
+    manifest = routed({"certificate": ARN}, flavour="eks")
+    assert row(manifest, "routes[0].tls.certificate").outcome is Fidelity.NATIVE
+    annotations = body(manifest, "route/a.example.com")["metadata"]["annotations"]
+    assert annotations["alb.ingress.kubernetes.io/certificate-arn"] == ARN
