@@ -221,6 +221,8 @@ def _by_facts(facts: ClusterFacts) -> dict[str, Fidelity]:
         fields |= dict.fromkeys(_below(probes, "service"), Fidelity.LOST)
     if "user" in flavour.refused:
         fields |= dict.fromkeys(_below(_ANYWHERE, "user.**", "group_add.**"), Fidelity.LOST)
+        files = _below(_ANYWHERE, "configs.*.gid", "secrets.*.gid")
+        fields |= dict.fromkeys(files, Fidelity.LOST)
     if "host_network" in flavour.refused:
         fields |= dict.fromkeys(_below(_UNITS, "network_mode.**"), between)
     if "host_port" in flavour.refused:

@@ -18,6 +18,7 @@ from orch_kubernetes.scaling import (
     compile_disruption,
     compile_priorities,
 )
+from orch_kubernetes.security import tell_of_users
 from orch_kubernetes.storage import compile_volumes
 from orch_kubernetes.workload import WorkloadCompiler, kind_of
 
@@ -47,6 +48,7 @@ def compile_kubernetes(app: Application, facts: ClusterFacts) -> Manifest:
     compile_aliases(scope)
     PolicyCompiler(scope).compile()
     compile_routes(scope)
+    tell_of_users(scope)
     make.core(make.app.fidelity)
     return make.build()
 

@@ -7,7 +7,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from orch.errors import UsageFault
-from orch_kubernetes.flavours import FLAVOURS, GATEWAY, INGRESS, ROUTE, Flavour, recognise
+from orch_kubernetes.flavours import (
+    FLAVOURS,
+    GATEWAY,
+    INGRESS,
+    ROUTE,
+    SECURITIES,
+    Flavour,
+    held_to,
+    recognise,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,9 +111,10 @@ def facts_of(options: Mapping[str, str]) -> ClusterFacts:
             place="the target's option routes",
             mend="choose gateway, ingress or route",
         )
+    version = _version(options.get("version", ""))
     return ClusterFacts(
-        version=_version(options.get("version", "")),
-        flavour=flavour,
+        version=version,
+        flavour=held_to(flavour, _security(options, flavour, version)),
         routes=routes,
         load_balancer=yes_or_no(options, "load_balancer", usual=flavour.load_balancer),
         ingress_class=options.get("ingress_class") or flavour.ingress_class,
@@ -169,6 +179,20 @@ def differences(taken: ClusterFacts, seen: ClusterFacts) -> list[str]:
         ("load_balancer", *("yes" if f.load_balancer else "no" for f in (taken, seen))),
     )
     return [f"{name} {real} and not {usual}" for name, usual, real in pairs if usual != real]
+
+
+def _security(options: Mapping[str, str], flavour: Flavour, version: Version) -> str:
+    """The pod security standard that is enforced: the target's, else what the flavour does."""
+    since = flavour.restricted_from
+    usual = "restricted" if since is not None and version >= since else "privileged"
+    said = options.get("pod_security") or usual
+    if said not in SECURITIES:
+        raise UsageFault(
+            f"there is no pod security standard {said!r}",
+            place="the target's option pod_security",
+            mend=f"choose one of {', '.join(SECURITIES)}",
+        )
+    return said
 
 
 def _asked(options: Mapping[str, str], seen: Sighting) -> str:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 GATEWAY, INGRESS, ROUTE = "gateway", "ingress", "route"
+_LEAST = frozenset({"NET_BIND_SERVICE"})
+"""What the restricted pod security standard lets a container add."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,11 @@ class Flavour:
     `storage_class` and `shared_storage_class` are empty where the cluster's default has to do,
     or where none is shared. `refused` maps what its policy refuses to the reason, by words of
     this table: privileged, host_network, host_port, host_path, host_pid, host_ipc, daemonset,
-    user, device, capability, sysctl, block_storage. `minimum` are the least requests that it
+    user, root, device, capability, escalation, seccomp, apparmor, selinux, unconfined, sysctl,
+    block_storage; `allowed` are capabilities that it takes all the same, and `mend` is what to
+    do about a refusal. Where escalation is refused, every container asks for least rights.
+    `restricted_from` is the version from which it enforces the restricted pod security
+    standard. `minimum` are the least requests that it
     takes, in thousandths of a cpu and in bytes. `deregistration` are the seconds that its load
     balancers take to forget a pod where they send to pods themselves, 0 where nodes are between.
     """
@@ -58,6 +64,9 @@ class Flavour:
     shared_storage_class: str = ""
     enforces_policies: bool = False
     refused: Mapping[str, str] = EMPTY
+    allowed: frozenset[str] = _LEAST
+    mend: str = "choose another cluster"
+    restricted_from: tuple[int, int] | None = None
     minimum: Mapping[str, int] = EMPTY
 
 
@@ -101,6 +110,19 @@ _GKE = Flavour(
     shared_storage_class="standard-rwx",
     enforces_policies=True,
 )
+_DEFAULT_CAPABILITIES = frozenset(
+    {
+        "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD",
+        "NET_BIND_SERVICE", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
+    }
+)  # fmt: skip
+"""What the baseline pod security standard lets a container add."""
+_BASELINE = (
+    "privileged", "host_network", "host_port", "host_path", "host_pid", "host_ipc", "device",
+    "capability", "unconfined", "sysctl",
+)  # fmt: skip
+_RESTRICTED = (*_BASELINE, "escalation", "root")
+_SECURITIES = {"privileged": (), "baseline": _BASELINE, "restricted": _RESTRICTED}
 _AUTOPILOT = "Autopilot admits nothing that reaches the node"
 _SCC = "the restricted-v2 security context constraint admits it not"
 
@@ -156,14 +178,9 @@ FLAVOURS: Mapping[str, Flavour] = FrozenDict(
                     groups=("auto.gke.io",), node_labels=("cloud.google.com/gke-provisioning",)
                 ),
                 refused=FrozenDict(
-                    dict.fromkeys(
-                        (
-                            "privileged", "host_network", "host_port", "host_path", "host_pid",
-                            "host_ipc", "device", "sysctl",
-                        ),
-                        _AUTOPILOT,
-                    )
+                    dict.fromkeys(_BASELINE, _AUTOPILOT)
                 ),
+                allowed=_DEFAULT_CAPABILITIES | {"SYS_PTRACE"},
                 minimum=FrozenDict({"cpus": 50, "memory": 52 << 20}),
             ),
             Flavour(
@@ -202,6 +219,7 @@ FLAVOURS: Mapping[str, Flavour] = FrozenDict(
                 "tanzu",
                 "VMware Tanzu",
                 Marks(version=("+vmware",), groups=("run.tanzu.vmware.com",)),
+                restricted_from=(1, 26),
                 enforces_policies=True,
             ),
             Flavour(
@@ -212,19 +230,35 @@ FLAVOURS: Mapping[str, Flavour] = FrozenDict(
                 ingress_class="openshift-default",
                 enforces_policies=True,
                 refused=FrozenDict(
-                    dict.fromkeys(
-                        (
-                            "privileged", "host_network", "host_port", "host_path", "host_pid",
-                            "host_ipc", "device", "capability",
-                        ),
-                        _SCC,
-                    )
-                    | {"user": "the project's own range of users is used, and no other admitted"}
+                    dict.fromkeys((*_BASELINE, "escalation", "seccomp", "selinux"), _SCC)
+                    | {
+                        "user": "the project's own range of users is used, and no other admitted",
+                        "apparmor": "its nodes guard containers by SELinux",
+                    }
                 ),
+                mend="bind its service account to a constraint that admits it, and override it",
             ),
         )
     }
 )  # fmt: skip
+
+
+SECURITIES = tuple(_SECURITIES)
+
+
+def held_to(flavour: Flavour, standard: str) -> Flavour:
+    """A flavour where namespaces enforce a pod security standard, one of SECURITIES."""
+    words = _SECURITIES[standard]
+    if not words:
+        return flavour
+    reason = f"the {standard} pod security standard admits it not"
+    allowed = _LEAST if standard == "restricted" else _DEFAULT_CAPABILITIES
+    return replace(
+        flavour,
+        refused=FrozenDict(dict.fromkeys(words, reason) | dict(flavour.refused)),
+        allowed=allowed & flavour.allowed if "capability" in flavour.refused else allowed,
+        mend=f"{flavour.mend}, or label its namespace for another standard and set pod_security",
+    )
 
 
 def recognise(

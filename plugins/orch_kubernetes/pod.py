@@ -28,6 +28,7 @@ CONDITIONS = {
 ORDERED = "the deploy waits for it; pods that are restarted later wait for nothing"
 BESIDE = "before 1.29 it is an ordinary container: it starts with the main one"
 NEVER_ENDS = "before 1.29 it is an ordinary container: the job's pod ends when this one does"
+OWN_GROUP = "the project's own group is used, and the container has it: it may read the file"
 AFTER_CLUSTER = "asked after the cluster's own name server"
 
 
@@ -79,6 +80,9 @@ class Pod:
     def group_of_files(self, read: Read, reason: str) -> None:
         """Let the group that a file asks for be that of all files; a pod has one."""
         path = (*self.base, "securityContext", "fsGroup")
+        if "user" in self.scope.facts.flavour.refused:
+            self.scope.make.lose(read, OWN_GROUP, "", Consequence.COSMETIC)
+            return
         standing = self.standing(path)
         if not str(read.value).isdigit() or standing not in (None, int(read.value)):
             make = self.scope.make

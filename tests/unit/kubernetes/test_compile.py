@@ -335,7 +335,13 @@ def test_overrides_never_touch_what_an_object_is_known_by() -> None:
 
 @pytest.mark.parametrize(
     "option",
-    [{"flavour": "mine"}, {"version": "1.19"}, {"routes": "magic"}, {"load_balancer": "some"}],
+    [
+        {"flavour": "mine"},
+        {"version": "1.19"},
+        {"routes": "magic"},
+        {"load_balancer": "some"},
+        {"pod_security": "none"},
+    ],
 )
 def test_options_that_are_not_known_are_refused(option: dict[str, str]) -> None:
     with pytest.raises(UsageFault):

@@ -90,3 +90,80 @@ def test_load_balancers_of_aws_take_certificates_by_their_arn() -> None:
     assert row(manifest, "routes[0].tls.certificate").outcome is Fidelity.NATIVE
     annotations = body(manifest, "route/a.example.com")["metadata"]["annotations"]
     assert annotations["alb.ingress.kubernetes.io/certificate-arn"] == ARN
+
+
+FILE = {"secrets": [{"source": "s", "target": "s", "gid": "1234"}]}
+SECRET = {"secrets": {"s": {"provider": "env", "key": "S"}}}
+
+
+@pytest.mark.parametrize(
+    ("said", "refusing"),
+    [
+        ({"security_opt": ["seccomp=unconfined"]}, "openshift gke-autopilot tanzu"),
+        ({"security_opt": ["seccomp=profiles/own.json"]}, "openshift"),
+        ({"security_opt": ["seccomp=runtime/default"]}, ""),
+        ({"security_opt": ["no-new-privileges:false"]}, "openshift tanzu"),
+        ({"security_opt": ["no-new-privileges"]}, ""),
+        ({"security_opt": ["label:type:spc_t"]}, "openshift gke-autopilot tanzu"),
+        ({"security_opt": ["label:disable"]}, "openshift gke-autopilot tanzu"),
+        ({"security_opt": ["label:type:container_t"]}, "openshift"),
+        ({"security_opt": ["apparmor=unconfined"]}, "openshift gke-autopilot tanzu"),
+        ({"security_opt": ["apparmor=own"]}, "openshift"),
+        ({"privileged": True}, "openshift gke-autopilot tanzu eks-fargate"),
+        ({"network_mode": "host"}, "openshift gke-autopilot tanzu eks-fargate"),
+        ({"cap_add": ["NET_BIND_SERVICE"]}, ""),
+        ({"cap_add": ["SYS_PTRACE"]}, "openshift tanzu"),
+        ({"cap_add": ["SYS_ADMIN"]}, "openshift gke-autopilot tanzu"),
+        ({"cap_add": ["CAP_NET_ADMIN"]}, "openshift gke-autopilot tanzu"),
+        ({"sysctls": {"net.core.somaxconn": "1024"}}, "openshift gke-autopilot tanzu"),
+        ({"user": "0"}, "tanzu"),
+        ({"user": "1000"}, ""),
+    ],
+)
+def test_what_the_security_of_a_flavour_refuses(said: dict[str, Any], refusing: str) -> None:
+    for flavour in FLAVOURS:
+        manifest = compiled(web(**said), flavour=flavour)
+        rejected = any(entry.outcome is Fidelity.REJECTED for entry in manifest.ledger)
+        assert rejected is (flavour in refusing.split()), flavour
+
+
+def test_a_pod_has_the_least_rights_where_the_standard_asks_for_them() -> None:
+    said = {"cap_drop": ["NET_RAW"], "user": "1000"}
+    context = pod(compiled(web(**said), flavour="tanzu"))["containers"][0]["securityContext"]
+    assert context == {
+        "allowPrivilegeEscalation": False,
+        "runAsNonRoot": True,
+        "runAsUser": 1000,
+        "capabilities": {"drop": ["ALL", "NET_RAW"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    for options in (
+        {"flavour": "tanzu", "version": "1.25"},
+        {"flavour": "tanzu", "pod_security": "privileged"},
+    ):
+        assert "securityContext" not in pod(compiled(web(), **options))["containers"][0]
+
+
+def test_an_image_that_runs_as_root_is_told_of() -> None:
+    def told(**said: Any) -> bool:
+        manifest = compiled(web(**said), pod_security="restricted")
+        return any(e.default and "not root" in e.reason for e in manifest.ledger)
+
+    assert told()
+    assert told(user="1", sidecars={"log": IMAGE})
+    assert not told(user="1")
+    assert not any(e.default for e in compiled(web(), flavour="openshift").ledger)
+
+
+def test_the_group_of_files_is_the_projects_own() -> None:
+    manifest = compiled({**web(**FILE), **SECRET}, flavour="openshift")
+    assert "securityContext" not in pod(manifest)
+    assert row(manifest, "services.web.secrets[0].gid").outcome is Fidelity.LOST
+    assert pod(compiled({**web(**FILE), **SECRET}))["securityContext"] == {"fsGroup": 1234}
+
+
+def test_options_that_write_nothing_ask_for_nothing() -> None:
+    manifest = compiled(web(security_opt=[]), flavour="openshift")
+    context = pod(manifest)["containers"][0]["securityContext"]
+    assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert "securityContext" not in pod(compiled(web(security_opt=[])))["containers"][0]
