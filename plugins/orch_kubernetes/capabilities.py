@@ -192,7 +192,7 @@ def capabilities(facts: ClusterFacts) -> Capabilities:
 def _by_facts(facts: ClusterFacts) -> dict[str, Fidelity]:
     """What depends on the cluster's version and flavour."""
     flavour = facts.flavour
-    between = Fidelity.EMULATED if flavour.enforces_policies else Fidelity.DEGRADED
+    between = Fidelity.EMULATED if facts.enforces_policies else Fidelity.DEGRADED
     fields = {
         "policies.*.to.**": between,
         "policies.*.from.*.service": between,

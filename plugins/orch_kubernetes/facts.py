@@ -25,6 +25,10 @@ Version = tuple[int, int]
 OLDEST, NEWEST = (1, 20), (1, 37)
 _BALANCERS = frozenset({"metallb.io", "purelb.io"})
 """Groups of the API that a load balancer of one's own brings."""
+_ENFORCERS = frozenset(
+    {"cilium.io", "crd.projectcalico.org", "projectcalico.org", "crd.antrea.io", "k8s.ovn.org"}
+)
+"""Groups of the API that a network plugin brings which enforces rules between pods."""
 _VERSION = re.compile(r"v?(\d+)\.(\d+)")
 _MINIMAL: Mapping[str, Version] = {
     "cron_v1": (1, 21),
@@ -50,13 +54,15 @@ class ClusterFacts:
     """A cluster as compile sees it; without one, what the flavour brings.
 
     `gateway` is a Gateway that is there, as NAME or NAMESPACE/NAME; empty makes one.
-    `load_balancer` says that Services of that type get an address.
+    `load_balancer` says that Services of that type get an address, `enforces_policies` that rules
+    between pods hold.
     """
 
     version: Version = (1, 36)
     flavour: Flavour = FLAVOURS["plain"]
     routes: str = INGRESS
     load_balancer: bool = False
+    enforces_policies: bool = False
     ingress_class: str = ""
     gateway_class: str = ""
     gateway: str = ""
@@ -117,6 +123,7 @@ def facts_of(options: Mapping[str, str]) -> ClusterFacts:
         flavour=held_to(flavour, _security(options, flavour, version)),
         routes=routes,
         load_balancer=yes_or_no(options, "load_balancer", usual=flavour.load_balancer),
+        enforces_policies=yes_or_no(options, "enforces_policies", usual=flavour.enforces_policies),
         ingress_class=options.get("ingress_class") or flavour.ingress_class,
         gateway_class=options.get("gateway_class") or flavour.gateway_class,
         gateway=options.get("gateway", ""),
@@ -150,11 +157,14 @@ def sighted(options: Mapping[str, str], seen: Sighting) -> ClusterFacts:
     if seen.ingress_default and not options.get("ingress_class"):
         ingress = ""
     balances = not seen.groups.isdisjoint(_BALANCERS)
+    enforces = not seen.groups.isdisjoint(_ENFORCERS)
     gateway = options.get("gateway_class") or _chosen(seen.gateway_classes, said.gateway_class)
     return replace(
         said,
         routes=routes,
         load_balancer=said.load_balancer or (balances and not options.get("load_balancer")),
+        enforces_policies=said.enforces_policies
+        or (enforces and not options.get("enforces_policies")),
         ingress_class=ingress,
         gateway_class=gateway,
     )
@@ -177,6 +187,7 @@ def differences(taken: ClusterFacts, seen: ClusterFacts) -> list[str]:
         ("flavour", taken.flavour.name, seen.flavour.name),
         ("routes", taken.routes, seen.routes),
         ("load_balancer", *("yes" if f.load_balancer else "no" for f in (taken, seen))),
+        ("enforces_policies", *("yes" if f.enforces_policies else "no" for f in (taken, seen))),
     )
     return [f"{name} {real} and not {usual}" for name, usual, real in pairs if usual != real]
 

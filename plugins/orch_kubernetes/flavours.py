@@ -63,6 +63,7 @@ class Flavour:
     storage_class: str = ""
     shared_storage_class: str = ""
     enforces_policies: bool = False
+    dns_ports: tuple[int, ...] = (53,)
     refused: Mapping[str, str] = EMPTY
     allowed: frozenset[str] = _LEAST
     mend: str = "choose another cluster"
@@ -108,7 +109,6 @@ _GKE = Flavour(
     certificate_annotation="networking.gke.io/certmap",
     storage_class="standard-rwo",
     shared_storage_class="standard-rwx",
-    enforces_policies=True,
 )
 _DEFAULT_CAPABILITIES = frozenset(
     {
@@ -182,6 +182,7 @@ FLAVOURS: Mapping[str, Flavour] = FrozenDict(
                 ),
                 allowed=_DEFAULT_CAPABILITIES | {"SYS_PTRACE"},
                 minimum=FrozenDict({"cpus": 50, "memory": 52 << 20}),
+                enforces_policies=True,
             ),
             Flavour(
                 "digitalocean",
@@ -229,6 +230,7 @@ FLAVOURS: Mapping[str, Flavour] = FrozenDict(
                 routes=ROUTE,
                 ingress_class="openshift-default",
                 enforces_policies=True,
+                dns_ports=(53, 5353),
                 refused=FrozenDict(
                     dict.fromkeys((*_BASELINE, "escalation", "seccomp", "selinux"), _SCC)
                     | {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orch.types import Consequence, Fidelity
+from orch_kubernetes.facts import Sighting, sighted
 from orch_kubernetes.flavours import FLAVOURS, recognise
 from tests.unit.kubernetes.test_compile import IMAGE, body, compiled, pod, row, web
 
@@ -167,3 +168,38 @@ def test_options_that_write_nothing_ask_for_nothing() -> None:
     context = pod(manifest)["containers"][0]["securityContext"]
     assert context["seccompProfile"] == {"type": "RuntimeDefault"}
     assert "securityContext" not in pod(compiled(web(security_opt=[])))["containers"][0]
+
+
+@pytest.mark.parametrize(
+    ("options", "groups", "enforced"),
+    [
+        ({"flavour": "gke"}, (), False),
+        ({"flavour": "gke"}, ("cilium.io",), True),
+        ({"flavour": "gke"}, ("crd.projectcalico.org",), True),
+        ({"flavour": "gke-autopilot"}, (), True),
+        ({"flavour": "gke", "enforces_policies": "yes"}, (), True),
+        ({"flavour": "k3s", "enforces_policies": "no"}, ("cilium.io",), False),
+        ({}, (), False),
+    ],
+)
+def test_rules_between_pods_hold_where_something_enforces_them(
+    options: dict[str, str], groups: tuple[str, ...], enforced: bool
+) -> None:
+    facts = sighted(options, Sighting("v1.33.1", frozenset(groups)))
+    assert facts.enforces_policies is enforced
+
+
+def test_rules_that_nothing_enforces_are_degraded() -> None:
+    document = {**web(), "policies": [{"to": {"service": "web"}, "from": [{"service": "web"}]}]}
+    for flavour, outcome in (("gke", Fidelity.DEGRADED), ("gke-autopilot", Fidelity.EMULATED)):
+        found = row(compiled(document, flavour=flavour), "policies[0].to.service")
+        assert found.outcome is outcome
+        assert bool(found.mend) is (outcome is Fidelity.DEGRADED)
+
+
+@pytest.mark.parametrize(("flavour", "at"), [("plain", {53}), ("openshift", {53, 5353})])
+def test_names_are_asked_for_from_an_internal_network(flavour: str, at: set[int]) -> None:
+    document = {**web(networks={"back": {}}), "networks": {"back": {"internal": True}}}
+    rules = body(compiled(document, flavour=flavour), "egress/back")["spec"]["egress"]
+    ports = {(one["protocol"], one["port"]) for rule in rules for one in rule.get("ports", ())}
+    assert ports == {(kind, port) for kind in ("UDP", "TCP") for port in at}
