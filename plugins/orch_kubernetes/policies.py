@@ -117,7 +117,7 @@ class PolicyCompiler:
             resource.set("spec.egress", said)
 
     def _names(self) -> list[dict[str, Any]]:
-        """Ports of the name servers' pods: rules look at those, not at the ones of their Service."""
+        """Ports of the pods of name servers: rules look at those, not at their Service's."""
         ports = self._scope.facts.flavour.dns_ports
         return [{"protocol": kind, "port": port} for port in ports for kind in ("UDP", "TCP")]
 

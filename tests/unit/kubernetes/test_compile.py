@@ -174,6 +174,30 @@ def test_the_number_of_replicas_is_the_autoscalers() -> None:
     assert part == "1 to 3"
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({}, "it asks for none"),
+        ({"resources": {"reservations": {"memory": "1Gi"}}}, "it asks for none"),
+        ({"resources": {"reservations": {"cpus": 0.5}}}, ""),
+        ({"deploy": {"resources": {"limits": {"cpus": 0.5}}}}, ""),
+        (
+            {"resources": {"reservations": {"cpus": 0.5}}, "sidecars": {"log": IMAGE}},
+            "its sidecar 'log' asks for none",
+        ),
+    ],
+)
+def test_use_is_measured_against_what_is_asked_for(said: Any, told: str) -> None:
+    scaled = web(**said, autoscale={"max": 3, "metrics": [{"type": "cpu", "target": 70}]})
+    for leaf in ("type", "target"):
+        found = row(compiled(scaled), f"services.web.autoscale.metrics[0].{leaf}")
+        assert found.outcome is (Fidelity.DEGRADED if told else Fidelity.NATIVE)
+        assert told in found.reason
+        assert bool(found.mend) is bool(told)
+    given = row(compiled(scaled, flavour="gke-autopilot"), "services.web.autoscale.metrics[0].type")
+    assert given.outcome is Fidelity.NATIVE, "Autopilot gives what is not asked for"
+
+
 def test_a_config_is_named_by_its_content() -> None:
     def called(content: str) -> str:
         document = {**web(), "configs": {"web.toml": {"content": content}}}
