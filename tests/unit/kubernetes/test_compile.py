@@ -164,6 +164,30 @@ def test_what_has_one_writer_never_starts_first() -> None:
     assert "stop-first" in found.mend
 
 
+HOST_PORT = {"ports": [{"target": 80, "published": 80, "mode": "host"}]}
+ON_HOST = {"ports": [{"target": 80}], "network_mode": "host"}
+IN_SIDECAR = {"sidecars": {"side": {**IMAGE, **HOST_PORT}}}
+
+
+@pytest.mark.parametrize("ports", [HOST_PORT, ON_HOST, IN_SIDECAR])
+@pytest.mark.parametrize(
+    ("mode", "outcome"), [("global", Fidelity.REJECTED), ("replicated", Fidelity.DEGRADED)]
+)
+def test_a_host_port_is_never_free_for_the_next_pod(
+    ports: Any, mode: str, outcome: Fidelity
+) -> None:
+    def order(said: str, ports: Any) -> LedgerEntry:
+        deploy = {"mode": mode, "update_config": {"order": said}}
+        path = "services.web.deploy.update_config.order"
+        return row(compiled(web(**ports, deploy=deploy)), path)
+
+    found = order("start-first", ports)
+    assert found.outcome is outcome
+    assert "stop-first" in found.mend
+    assert order("stop-first", ports).outcome is Fidelity.NATIVE
+    assert order("start-first", {"ports": [{"target": 80}]}).outcome is Fidelity.NATIVE
+
+
 def test_the_number_of_replicas_is_the_autoscalers() -> None:
     backend = KubernetesBackend({})
     deployment = body(compiled(web(autoscale={"max": 3})), "service/web")
