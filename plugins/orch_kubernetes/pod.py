@@ -29,6 +29,8 @@ ORDERED = "the deploy waits for it; pods that are restarted later wait for nothi
 BESIDE = "before 1.29 it is an ordinary container: it starts with the main one"
 NEVER_ENDS = "before 1.29 it is an ordinary container: the job's pod ends when this one does"
 OWN_GROUP = "the project's own group is used, and the container has it: it may read the file"
+MOST_SERVERS = 3
+THIRD = "asked after the cluster's own name server; with that one only two of them are"
 AFTER_CLUSTER = "asked after the cluster's own name server"
 
 
@@ -216,8 +218,11 @@ class PodCompiler:
     def _resolver(self) -> None:
         view, config = self._view, (*self._base, "dnsConfig")
         for _, read in given(view, ("dns",)):
-            how: dict[str, Any] = {"outcome": Fidelity.DEGRADED, "reason": AFTER_CLUSTER}
+            reason = AFTER_CLUSTER if len(read.value) < MOST_SERVERS else THIRD
+            how: dict[str, Any] = {"outcome": Fidelity.DEGRADED, "reason": reason}
             self._resource.put((*config, "nameservers"), read, **how)
+            if len(read.value) > MOST_SERVERS:
+                self._make.reject(read, f"a pod has {MOST_SERVERS} name servers", "name the first")
         for _, read in given(view, ("dns_search",)):
             self._resource.put((*config, "searches"), read)
         for _, read in given(view, ("dns_opt",)):

@@ -147,6 +147,36 @@ def test_a_time_zone_is_lost_where_it_is_not_known() -> None:
     assert body(new, "job/tick")["spec"]["timeZone"] == "Europe/Lisbon"
 
 
+def test_a_job_is_held_back_where_that_is_known() -> None:
+    def held(version: str, *, said: bool, **more: Any) -> tuple[Fidelity, Any]:
+        job = {**IMAGE, "suspend": said, **more}
+        manifest = compiled({"jobs": {"seed": job}}, version=version)
+        return row(manifest, "jobs.seed.suspend").outcome, body(manifest, "job/seed")["spec"].get(
+            "suspend"
+        )
+
+    assert held("1.22", said=True) == (Fidelity.NATIVE, True)
+    assert held("1.21", said=True) == (Fidelity.LOST, None)
+    assert held("1.21", said=False) == (Fidelity.NATIVE, None)
+    assert held("1.21", said=True, schedule="0 3 * * *") == (Fidelity.NATIVE, True)
+
+
+@pytest.mark.parametrize("most", [3, 4])
+def test_a_pod_has_three_name_servers(most: int) -> None:
+    manifest = compiled(web(dns=[f"10.0.0.{n}" for n in range(most)]))
+    found = row(manifest, "services.web.dns")
+    assert found.outcome is (Fidelity.REJECTED if most > 3 else Fidelity.DEGRADED)
+    assert most > 3 or "only two" in found.reason
+
+
+@pytest.mark.parametrize(("version", "refused"), [("1.23", True), ("1.24", False)])
+def test_a_load_balancer_has_one_protocol_before_1_24(version: str, *, refused: bool) -> None:
+    ports = [{"target": 53, "published": 53, "protocol": kind} for kind in ("tcp", "udp")]
+    manifest = compiled(web(ports=ports), version=version)
+    found = [row(manifest, f"services.web.ports[{i}].published").outcome for i in (0, 1)]
+    assert [one is Fidelity.REJECTED for one in found] == [False, refused]
+
+
 def test_the_pace_of_an_update() -> None:
     fast = {"parallelism": 2, "order": "start-first", "delay": "3s", "monitor": "4s"}
     spec = body(compiled(web(deploy={"update_config": fast})), "service/web")["spec"]
