@@ -217,7 +217,8 @@ class PodCompiler:
 
     def _resolver(self) -> None:
         view, config = self._view, (*self._base, "dnsConfig")
-        for _, read in given(view, ("dns",)):
+        if view.value.dns:
+            read = view.dns
             reason = AFTER_CLUSTER if len(read.value) < MOST_SERVERS else THIRD
             how: dict[str, Any] = {"outcome": Fidelity.DEGRADED, "reason": reason}
             self._resource.put((*config, "nameservers"), read, **how)

@@ -170,6 +170,8 @@ class PolicyCompiler:
         resource.set("spec.policyTypes", ["Ingress"])
         resource.set("spec.ingress", [])
         peers = view.from_ if isinstance(view.from_, ListView) else ()
+        if not policy.from_:
+            resource.rate(("spec", "ingress"), view.from_, **how)
         for number, peer in enumerate(peers):
             path: FieldPath = ("spec", "ingress", 0, "from", number, "podSelector")
             who = self._any_of([peer.value.service])

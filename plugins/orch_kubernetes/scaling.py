@@ -91,9 +91,10 @@ def _measured(scope: Scope, kind: str, service: Service) -> dict[str, Any]:
     field = "cpus" if kind == "cpu" else kind
     if field in scope.facts.flavour.minimum:
         return {}
-    parts = {"it": (service.deploy.resources, service.resources)}
-    parts |= {f"its sidecar {n!r}": (side.resources,) for n, side in service.sidecars.items()}
-    for called, found in parts.items():
+    parts = [("it", (service.deploy.resources, service.resources))]
+    sides = service.sidecars.items()
+    parts += [(f"its sidecar {name!r}", (side.resources, None)) for name, side in sides]
+    for called, found in parts:
         bounds = (b for r in found if r is not None for b in (r.reservations, r.limits))
         if all(getattr(bound, field, None) is None for bound in bounds):
             return {

@@ -89,8 +89,6 @@ class SecurityCompiler:
             self._resource.put((*self._path, "runAsGroup"), read, value=int(group))
 
     def _options(self, read: Read) -> None:
-        if not read.value:
-            self._resource.rate((*self._path[:-1], "name"), read, Fidelity.NATIVE, "")
         for option in read.value:
             key, _, value = option.replace("=", ":", 1).partition(":")
             said = getattr(self, f"_{key.replace('-', '_')}", None)

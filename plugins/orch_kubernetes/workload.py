@@ -234,7 +234,7 @@ class WorkloadCompiler:
         self._put((*base, "rollingUpdate", used), read("parallelism"), step)
         if first or config.order == "stop-first":
             self._put((*base, "rollingUpdate", used), read("order"), step)
-        elif config.order == "start-first" and self._has_host_port():
+        elif self._has_host_port():
             self._make.reject(read("order"), NEVER_BESIDE, STOP_FIRST)
         else:
             self._make.lose(read("order"), "before 1.22 a node's old pod goes first")

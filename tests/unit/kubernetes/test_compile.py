@@ -393,6 +393,15 @@ def test_a_service_of_a_route_stays_open_to_its_proxy() -> None:
     assert row(manifest, "policies[0].to.service").outcome is Fidelity.DEGRADED
 
 
+def test_a_policy_that_admits_nobody_says_so() -> None:
+    document = {**web(), "policies": [{"to": {"service": "web"}, "from": []}]}
+    manifest = compiled(document, flavour="k3s")
+    found = row(manifest, "policies[0].from")
+    assert found.outcome is Fidelity.EMULATED
+    assert found.outputs == ("policy/0:spec.ingress",)
+    assert body(manifest, "policy/0")["spec"]["ingress"] == []
+
+
 def test_labels_that_are_none_become_annotations() -> None:
     manifest = compiled(web(labels={"team": "store front", "tier": "web", "not a key": "x"}))
     metadata = body(manifest, "service/web")["spec"]["template"]["metadata"]
