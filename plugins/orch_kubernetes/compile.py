@@ -33,6 +33,8 @@ def compile_kubernetes(app: Application, facts: ClusterFacts) -> Manifest:
     make = ManifestBuilder(app, names.BACKEND, capabilities(facts))
     scope = Scope(make, app, facts)
     make.note(f"compiled for {facts.flavour.title} {facts.said_version}")
+    if facts.flavour.note:
+        make.note(facts.flavour.note)
     compile_files(scope)
     _account(scope)
     compile_volumes(scope)

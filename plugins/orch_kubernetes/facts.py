@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from orch.errors import UsageFault
 from orch_kubernetes.flavours import (
+    ENDED,
     FLAVOURS,
     GATEWAY,
     INGRESS,
+    NO_CONTROLLER,
     ROUTE,
     SECURITIES,
     Flavour,
@@ -57,12 +59,13 @@ class ClusterFacts:
 
     `gateway` is a Gateway that is there, as NAME or NAMESPACE/NAME; empty makes one.
     `load_balancer` says that Services of that type get an address, `enforces_policies` that rules
-    between pods hold.
+    between pods hold; `routes_need` is what has to be set up before routes lead anywhere.
     """
 
     version: Version = (1, 36)
     flavour: Flavour = FLAVOURS["plain"]
     routes: str = INGRESS
+    routes_need: str = ""
     load_balancer: bool = False
     enforces_policies: bool = False
     ingress_class: str = ""
@@ -81,6 +84,12 @@ class ClusterFacts:
         """Whether what serves routes takes certificates from Secrets; no class is the usual one."""
         own = self.ingress_class in ("", self.flavour.ingress_class)
         return self.flavour.tls_secrets or self.routes != INGRESS or not own
+
+    @property
+    def routes_told(self) -> str:
+        """Why routes are worse than they could be, empty when they are not."""
+        ended = ENDED.get(self.ingress_class, "") if self.routes == INGRESS else ""
+        return ended or self.routes_need
 
     @property
     def said_version(self) -> str:
@@ -124,6 +133,7 @@ def facts_of(options: Mapping[str, str]) -> ClusterFacts:
         version=version,
         flavour=held_to(flavour, _security(options, flavour, version)),
         routes=routes,
+        routes_need=_need(options, flavour, routes),
         load_balancer=yes_or_no(options, "load_balancer", usual=flavour.load_balancer),
         enforces_policies=yes_or_no(options, "enforces_policies", usual=flavour.enforces_policies),
         ingress_class=options.get("ingress_class") or flavour.ingress_class,
@@ -164,6 +174,7 @@ def sighted(options: Mapping[str, str], seen: Sighting) -> ClusterFacts:
     return replace(
         said,
         routes=routes,
+        routes_need=_need(options, said.flavour, routes, seen),
         load_balancer=said.load_balancer or (balances and not options.get("load_balancer")),
         enforces_policies=said.enforces_policies
         or (enforces and not options.get("enforces_policies")),
@@ -218,6 +229,20 @@ def _routes(seen: Sighting, said: ClusterFacts) -> str:
         return ROUTE
     usable = seen.gateway_classes or said.gateway
     return GATEWAY if "gateway.networking.k8s.io" in seen.groups and usable else INGRESS
+
+
+def _need(
+    options: Mapping[str, str], flavour: Flavour, routes: str, seen: Sighting | None = None
+) -> str:
+    """What is missing for routes, as far as no class is named by the target, and none was seen."""
+    keys = ("ingress_class",) if routes == INGRESS else ("gateway", "gateway_class")
+    there = routes == ROUTE or any(options.get(key) for key in keys)
+    if seen is not None:
+        there = there or bool(seen.ingress_classes if routes == INGRESS else seen.gateway_classes)
+    if routes == flavour.routes:
+        return "" if there else flavour.routes_need
+    comes_along = routes == INGRESS and flavour.ingress_class
+    return "" if there or comes_along else NO_CONTROLLER
 
 
 def _chosen(there: tuple[str, ...], usual: str) -> str:

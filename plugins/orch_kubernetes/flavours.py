@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 GATEWAY, INGRESS, ROUTE = "gateway", "ingress", "route"
+NO_CONTROLLER = "a controller for routes has to be there: none comes with the cluster"
+ENDED: Mapping[str, str] = FrozenDict(
+    {
+        "webapprouting.kubernetes.azure.com": "its nginx is supported until November 2026",
+        "public-iks-k8s-nginx": "it is built of ingress-nginx, which ended in March 2026",
+    }
+)
+"""Classes of Ingresses that are to be left, and why."""
 _LEAST = frozenset({"NET_BIND_SERVICE"})
 """What the restricted pod security standard lets a container add."""
 
@@ -43,7 +51,10 @@ class Flavour:
     block_storage; `allowed` are capabilities that it takes all the same, and `mend` is what to
     do about a refusal. Where escalation is refused, every container asks for least rights.
     `restricted_from` is the version from which it enforces the restricted pod security
-    standard. `minimum` are the least requests that it
+    standard. `routes_need` is what has to be set up before routes lead anywhere, `storage_need`
+    the same for volumes of one writer and `shared_need` for shared ones; `note` is told with
+    every manifest; `device_label` is the label by which nodes with devices are asked for.
+    `minimum` are the least requests that it
     takes, in thousandths of a cpu and in bytes. `deregistration` are the seconds that its load
     balancers take to forget a pod where they send to pods themselves, 0 where nodes are between.
     """
@@ -69,6 +80,11 @@ class Flavour:
     mend: str = "choose another cluster"
     restricted_from: tuple[int, int] | None = None
     minimum: Mapping[str, int] = EMPTY
+    routes_need: str = ""
+    storage_need: str = ""
+    shared_need: str = ""
+    device_label: str = ""
+    note: str = ""
 
 
 _DEREGISTRATION = 15
@@ -96,6 +112,9 @@ _EKS = Flavour(
     certificate_annotation="alb.ingress.kubernetes.io/certificate-arn",
     tls_secrets=False,
     shared_storage_class="efs-sc",
+    routes_need="the load balancer controller of AWS has to be there, with its class alb",
+    storage_need="EKS has no default storage class since 1.30: the claim waits until there is one",
+    shared_need="the class efs-sc is no part of EKS: it has to be made for a file system of EFS",
 )
 _FARGATE = "Fargate gives each pod a machine of its own, and none of its host"
 _GKE = Flavour(
@@ -109,6 +128,7 @@ _GKE = Flavour(
     certificate_annotation="networking.gke.io/certmap",
     storage_class="standard-rwo",
     shared_storage_class="standard-rwx",
+    routes_need="the Gateway API has to be turned on for the cluster",
 )
 _DEFAULT_CAPABILITIES = frozenset(
     {
@@ -130,7 +150,7 @@ FLAVOURS: Mapping[str, Flavour] = FrozenDict(
     {
         flavour.name: flavour
         for flavour in (
-            Flavour("plain", "Kubernetes", load_balancer=False),
+            Flavour("plain", "Kubernetes", load_balancer=False, routes_need=NO_CONTROLLER),
             Flavour(
                 "k3s",
                 "K3s",
@@ -157,13 +177,17 @@ FLAVOURS: Mapping[str, Flavour] = FrozenDict(
                         ),
                         _FARGATE,
                     )
-                    | {"block_storage": "Fargate mounts EFS alone"}
+                    | {"block_storage": "Fargate mounts EFS alone", "gpu": "Fargate has none"}
                 ),
+                storage_need="",
+                note="on Fargate pods run only where a profile selects their namespace and labels",
             ),
             Flavour(
                 "aks",
                 "Azure AKS",
                 Marks(groups=("aks.azure.com",), node_labels=("kubernetes.azure.com/cluster",)),
+                routes=GATEWAY,
+                routes_need="the application routing add-on has to be on, with its Gateway API",
                 ingress_class="webapprouting.kubernetes.azure.com",
                 gateway_class="approuting-istio",
                 storage_class="managed-csi",
@@ -183,11 +207,14 @@ FLAVOURS: Mapping[str, Flavour] = FrozenDict(
                 allowed=_DEFAULT_CAPABILITIES | {"SYS_PTRACE"},
                 minimum=FrozenDict({"cpus": 50, "memory": 52 << 20}),
                 enforces_policies=True,
+                routes_need="",
+                device_label="cloud.google.com/gke-accelerator",
             ),
             Flavour(
                 "digitalocean",
                 "DigitalOcean Kubernetes",
                 Marks(node_labels=("doks.digitalocean.com/node-pool",)),
+                routes_need=NO_CONTROLLER,
                 storage_class="do-block-storage",
                 load_balancer_annotations=FrozenDict(
                     {"service.beta.kubernetes.io/do-loadbalancer-protocol": "tcp"}
@@ -211,6 +238,7 @@ FLAVOURS: Mapping[str, Flavour] = FrozenDict(
                 "Oracle OKE",
                 Marks(node_labels=("oci.oraclecloud.com/fault-domain",)),
                 ingress_class="native-ic",
+                routes_need="the native ingress controller has to be there, with its class",
                 load_balancer_annotations=FrozenDict(
                     {"oci.oraclecloud.com/load-balancer-type": "lb"}
                 ),
@@ -221,6 +249,7 @@ FLAVOURS: Mapping[str, Flavour] = FrozenDict(
                 "VMware Tanzu",
                 Marks(version=("+vmware",), groups=("run.tanzu.vmware.com",)),
                 restricted_from=(1, 26),
+                routes_need=NO_CONTROLLER,
                 enforces_policies=True,
             ),
             Flavour(

@@ -23,6 +23,7 @@ NAME_AN_ARN = (
     "put it into ACM and name its ARN as tls.certificate, or set the target's ingress_class "
     "to a controller that reads Secrets"
 )
+SET_IT_UP = "set one up, and name its class by the target's ingress_class or gateway_class"
 CERT_MANAGER = "cert-manager has to be there, with an issuer of that name"
 ONE_BACKEND = "an Ingress has no weights: the heaviest route of a host and path serves all"
 ISSUER = "cert-manager.io/cluster-issuer"
@@ -55,6 +56,9 @@ class _Routes:
 
     def __init__(self, scope: Scope, routes: list[View]) -> None:
         self._scope, self._make, self._routes = scope, scope.make, routes
+        self._led: dict[str, Any] = {}
+        if told := scope.facts.routes_told:
+            self._led = {"outcome": Fidelity.DEGRADED, "reason": told, "mend": SET_IT_UP}
 
     def _certificate(
         self, route: View, holder: ResourceBuilder, path: FieldPath, host: str
@@ -171,7 +175,7 @@ class IngressRoutes(_Routes):
         resource.set((*path, "pathType"), "Prefix")
         backend = (*path, "backend", "service")
         name = names.object_name(route.value.service)
-        resource.put((*backend, "name"), route.service, value=name)
+        resource.put((*backend, "name"), route.service, value=name, **self._led)
         resource.put((*backend, "port", "number"), route.port, value=self._port(route))
 
 
@@ -243,6 +247,6 @@ class GatewayRoutes(_Routes):
             backends = resource.body["spec"]["rules"][rule[2]].get("backendRefs", [])
             backend = (*rule, "backendRefs", len(backends))
             name = names.object_name(route.value.service)
-            resource.put((*backend, "name"), route.service, value=name)
+            resource.put((*backend, "name"), route.service, value=name, **self._led)
             resource.put((*backend, "port"), route.port, value=self._port(route))
             resource.put((*backend, "weight"), route.weight)

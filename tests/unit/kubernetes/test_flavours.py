@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from orch.spec.application import Application
 from orch.types import Consequence, Fidelity
-from orch_kubernetes.facts import Sighting, sighted
+from orch_kubernetes.compile import compile_kubernetes
+from orch_kubernetes.facts import Sighting, facts_of, sighted
 from orch_kubernetes.flavours import FLAVOURS, recognise
 from tests.unit.kubernetes.test_compile import IMAGE, body, compiled, pod, row, web
 
@@ -203,3 +205,87 @@ def test_names_are_asked_for_from_an_internal_network(flavour: str, at: set[int]
     rules = body(compiled(document, flavour=flavour), "egress/back")["spec"]["egress"]
     ports = {(one["protocol"], one["port"]) for rule in rules for one in rule.get("ports", ())}
     assert ports == {(kind, port) for kind in ("UDP", "TCP") for port in at}
+
+
+@pytest.mark.parametrize(
+    ("options", "seen", "told"),
+    [
+        ({}, None, "a controller"),
+        ({"ingress_class": "traefik"}, None, ""),
+        ({}, Sighting("v1.36.0", ingress_classes=("traefik",)), ""),
+        ({"routes": "gateway"}, None, "a controller"),
+        ({"routes": "gateway", "gateway": "infra/shared"}, None, ""),
+        ({"flavour": "k3s"}, None, ""),
+        ({"flavour": "eks"}, None, "load balancer controller of AWS"),
+        ({"flavour": "eks"}, Sighting("v1.36.0", ingress_classes=("alb",)), ""),
+        ({"flavour": "tanzu"}, None, "a controller"),
+        ({"flavour": "digitalocean"}, None, "a controller"),
+        ({"flavour": "aks"}, None, "application routing add-on"),
+        ({"flavour": "aks", "routes": "ingress"}, None, "November 2026"),
+        ({"flavour": "ibm"}, None, "ended in March 2026"),
+        ({"flavour": "gke"}, None, "turned on"),
+        ({"flavour": "gke-autopilot"}, None, ""),
+        ({"flavour": "openshift"}, None, ""),
+        ({"flavour": "openshift", "routes": "ingress"}, None, ""),
+        ({"flavour": "openshift", "routes": "gateway"}, None, "a controller"),
+    ],
+)
+def test_routes_need_somebody_who_serves_them(
+    options: dict[str, str], seen: Sighting | None, told: str
+) -> None:
+    facts = facts_of(options) if seen is None else sighted(options, seen)
+    document = {**web(ports=[{"target": 80}]), "routes": [{"service": "web", "port": 80}]}
+    app = Application.model_validate({"name": "shop", **document})
+    found = row(compile_kubernetes(app, facts), "routes[0].service")
+    assert found.outcome is (Fidelity.DEGRADED if told else Fidelity.NATIVE)
+    assert told in found.reason
+    assert bool(found.mend) is bool(told)
+
+
+def gpu(*constraints: str) -> dict[str, Any]:
+    devices = {"reservations": {"devices": [{"count": 1}]}}
+    placement = {"placement": {"constraints": list(constraints)}}
+    return web(deploy={"resources": devices, **placement})
+
+
+def test_a_gpu_is_had_where_there_are_some() -> None:
+    count = "services.web.deploy.resources.reservations.devices[0].count"
+    fargate = row(compiled(gpu(), flavour="eks-fargate"), count)
+    assert fargate.outcome is Fidelity.REJECTED
+    autopilot = row(compiled(gpu(), flavour="gke-autopilot"), count)
+    assert "gke-accelerator" in autopilot.mend
+    kind = "node.labels.cloud.google.com/gke-accelerator == nvidia-l4"
+    for options in ({"flavour": "gke-autopilot"}, {}):
+        assert "device plugin" in row(compiled(gpu(kind), **options), count).reason
+
+
+def test_fargate_tells_of_its_profiles() -> None:
+    assert any("profile" in note for note in compiled(web(), flavour="eks-fargate").notes)
+    assert not any("profile" in note for note in compiled(web(), flavour="eks").notes)
+
+
+@pytest.mark.parametrize(
+    ("volume", "options", "told"),
+    [
+        ({}, {"flavour": "eks"}, True),
+        ({"driver": "gp3"}, {"flavour": "eks"}, False),
+        ({}, {"flavour": "eks", "storage_class": "gp3"}, False),
+        ({"external": True}, {"flavour": "eks"}, False),
+        ({}, {}, False),
+    ],
+)
+def test_a_claim_on_eks_waits_for_a_class(
+    volume: dict[str, Any], options: dict[str, str], *, told: bool
+) -> None:
+    manifest = compiled({**web(), "volumes": {"data": volume}}, **options)
+    found = [entry for entry in manifest.ledger if entry.default and "1.30" in entry.reason]
+    assert bool(found) is told
+
+
+def test_the_class_of_efs_is_made_by_somebody() -> None:
+    document = {**web(), "volumes": {"data": {"access": "shared"}}}
+    found = row(compiled(document, flavour="eks"), "volumes.data.access")
+    assert found.outcome is Fidelity.DEGRADED
+    assert "efs-sc" in found.reason
+    own = compiled(document, flavour="eks", shared_storage_class="own")
+    assert row(own, "volumes.data.access").outcome is Fidelity.NATIVE
