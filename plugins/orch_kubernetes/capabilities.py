@@ -221,7 +221,7 @@ def _by_flavour(facts: ClusterFacts) -> dict[str, Fidelity]:
     }
     fields |= {f"{unit}.networks.*": between for unit in _UNITS}
     if facts.routes_told:
-        fields["routes.*.service"] = Fidelity.DEGRADED
+        fields["routes.*.service.**"] = Fidelity.DEGRADED
     if not facts.tls_secrets:
         lost = _below(("routes.*.tls",), "cert.**", "key.**", "acme")
         fields |= dict.fromkeys(lost, Fidelity.LOST)

@@ -91,6 +91,13 @@ def own_pairs() -> Iterator[Pair]:
         {"volumes": {"alpha": {**volume, "access": "shared"}, "beta": {}}},
         {"volumes": {"alpha": {**volume, "access": "exclusive"}, "beta": {}}},
     )
+    yield _root(
+        ("volumes", "alpha", "access"),
+        *(
+            {"volumes": {"alpha": {"driver": "own", "access": said}, "beta": {}}}
+            for said in ("read-only-many", "shared")
+        ),
+    )
     jobs = application_base(IMAGE)["jobs"]
     clock = {**jobs["gamma"], "schedule": "0 3 * * *"}
     yield _root(
