@@ -44,6 +44,7 @@ _MINIMAL: Mapping[str, Version] = {
     "grpc_probe": (1, 24),
     "mixed_protocols": (1, 24),
     "time_zone": (1, 25),
+    "pod_os": (1, 25),
     "claim_retention": (1, 27),
     "sidecars": (1, 29),
     "apparmor_field": (1, 30),

@@ -40,6 +40,9 @@ class SecurityCompiler:
 
     def compile(self, view: View) -> None:
         """All of it; where the flavour asks for it, least rights unless more are asked for."""
+        if self._pod.windows:
+            self._windows(view)
+            return
         flavour = self._scope.facts.flavour
         least = "escalation" in flavour.refused
         if least:
@@ -60,6 +63,14 @@ class SecurityCompiler:
         self._user(view.user)
         for _, read in given(view, ("security_opt",)):
             self._options(read)
+
+    def _windows(self, view: View) -> None:
+        """Windows knows users by name, and none of the rights that Linux tells apart."""
+        if view.user is not None:
+            self._resource.put((*self._path, "windowsOptions", "runAsUserName"), view.user)
+        linux = ("read_only", "privileged", "cap_add", "cap_drop", "security_opt")
+        for _, read in given(view, linux):
+            self._pod.lacks(read)
 
     def _restrict(self) -> None:
         self._resource.set((*self._path, "allowPrivilegeEscalation"), value=False)

@@ -177,6 +177,41 @@ def test_a_load_balancer_has_one_protocol_before_1_24(version: str, *, refused: 
     assert [one is Fidelity.REJECTED for one in found] == [False, refused]
 
 
+LINUX_ALONE = {
+    "read_only": True,
+    "cap_drop": ["ALL"],
+    "cap_add": ["CHOWN"],
+    "security_opt": ["no-new-privileges"],
+    "init": True,
+    "group_add": ["1"],
+    "pid": "host",
+}
+
+
+@pytest.mark.parametrize("flavour", ["plain", "tanzu"])
+def test_a_pod_on_windows_has_nothing_of_linux(flavour: str) -> None:
+    said = {**LINUX_ALONE, "platform": "windows/amd64", "user": "ContainerUser"}
+    manifest = compiled(web(**said), flavour=flavour)
+    found = pod(manifest)
+    assert found["os"] == {"name": "windows"}
+    assert found["nodeSelector"]["kubernetes.io/os"] == "windows"
+    context = found["containers"][0]["securityContext"]
+    assert context == {"windowsOptions": {"runAsUserName": "ContainerUser"}}
+    assert {"shareProcessNamespace", "hostPID", "securityContext"}.isdisjoint(found)
+    assert row(manifest, "services.web.user").outcome is Fidelity.NATIVE
+    for field in LINUX_ALONE:
+        assert row(manifest, f"services.web.{field}").outcome is Fidelity.LOST, field
+    assert "os" not in pod(compiled(web(**said), version="1.24"))
+    assert "os" not in pod(compiled(web(platform="linux/amd64")))
+
+
+def test_what_is_turned_off_is_off_on_windows_too() -> None:
+    manifest = compiled(web(platform="windows/amd64", init=False, privileged=False))
+    for field in ("init", "privileged"):
+        assert row(manifest, f"services.web.{field}").outcome is Fidelity.NATIVE
+    assert "shareProcessNamespace" not in pod(manifest)
+
+
 def test_the_pace_of_an_update() -> None:
     fast = {"parallelism": 2, "order": "start-first", "delay": "3s", "monitor": "4s"}
     spec = body(compiled(web(deploy={"update_config": fast})), "service/web")["spec"]
