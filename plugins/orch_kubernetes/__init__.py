@@ -31,6 +31,8 @@ OPTIONS = FrozenDict(
         "storage_class": "Storage class of volumes that name no driver.",
         "load_balancer": "yes or no: whether Services of that type get an address; by default "
         "what is usual for the flavour, or what the API of the cluster shows.",
+        "pod_security": "restricted, baseline or privileged: the standard that namespaces enforce.",
+        "enforces_policies": "yes or no: whether rules between pods hold; found out likewise.",
         "take_over": "yes takes fields from other tools that set them again and again.",
         "shared_storage_class": "The same for volumes that several may mount.",
     }

@@ -175,7 +175,7 @@ def capabilities(facts: ClusterFacts) -> Capabilities:
         for key, loss in losses.items():
             fields[f"{noun}.{key}.**"] = Fidelity.LOST
             reasons[f"{noun}.{key}.**"] = loss.reason
-    fields |= _by_facts(facts)
+    fields |= _by_flavour(facts) | _by_version(facts)
     for noun in _UNITS:
         fields[f"{noun}.overrides.**"] = Fidelity.LOST
         fields[f"{noun}.overrides.kubernetes.**"] = Fidelity.NATIVE
@@ -190,19 +190,8 @@ def capabilities(facts: ClusterFacts) -> Capabilities:
     )
 
 
-def _by_facts(facts: ClusterFacts) -> dict[str, Fidelity]:
-    """What depends on the cluster's version and flavour."""
-    flavour = facts.flavour
-    between = Fidelity.EMULATED if flavour.enforces_policies else Fidelity.DEGRADED
-    fields = {
-        "policies.*.to.**": between,
-        "policies.*.from.*.service": between,
-        "networks.*": between,
-        "networks.*.name": between,
-        "networks.*.internal": between,
-        "routes.*.weight": Fidelity.LOST if facts.routes == INGRESS else Fidelity.NATIVE,
-    }
-    fields |= {f"{unit}.networks.*": between for unit in _UNITS}
+def _by_version(facts: ClusterFacts) -> dict[str, Fidelity]:
+    fields: dict[str, Fidelity] = {}
     if not facts.has("time_zone"):
         fields["jobs.*.time_zone.**"] = Fidelity.LOST
     if not facts.has("job_ttl"):
@@ -217,8 +206,30 @@ def _by_facts(facts: ClusterFacts) -> dict[str, Fidelity]:
         probes = _below(_PROBING, *(f"probes.{kind}.grpc" for kind in kinds))
         fields |= dict.fromkeys(_below(probes, "port"), Fidelity.DEGRADED)
         fields |= dict.fromkeys(_below(probes, "service"), Fidelity.LOST)
+    return fields
+
+
+def _by_flavour(facts: ClusterFacts) -> dict[str, Fidelity]:
+    flavour = facts.flavour
+    between = Fidelity.EMULATED if facts.enforces_policies else Fidelity.DEGRADED
+    fields = {
+        "policies.*.to.**": between,
+        "policies.*.from.*.service": between,
+        "networks.*": between,
+        "networks.*.name": between,
+        "networks.*.internal": between,
+        "routes.*.weight": Fidelity.LOST if facts.routes == INGRESS else Fidelity.NATIVE,
+    }
+    fields |= {f"{unit}.networks.*": between for unit in _UNITS}
+    if facts.routes_told:
+        fields["routes.*.service.**"] = Fidelity.DEGRADED
+    if not facts.tls_secrets:
+        lost = _below(("routes.*.tls",), "cert.**", "key.**", "acme")
+        fields |= dict.fromkeys(lost, Fidelity.LOST)
     if "user" in flavour.refused:
         fields |= dict.fromkeys(_below(_ANYWHERE, "user.**", "group_add.**"), Fidelity.LOST)
+        files = _below(_ANYWHERE, "configs.*.gid", "secrets.*.gid")
+        fields |= dict.fromkeys(files, Fidelity.LOST)
     if "host_network" in flavour.refused:
         fields |= dict.fromkeys(_below(_UNITS, "network_mode.**"), between)
     if "host_port" in flavour.refused:

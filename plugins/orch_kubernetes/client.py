@@ -328,9 +328,7 @@ class KubernetesClient:
         return Sighting(
             version=self.version(),
             groups=groups,
-            node_labels=frozenset(
-                label for node in nodes for label in node["metadata"].get("labels") or ()
-            ),
+            nodes=tuple(node["metadata"].get("labels") or {} for node in nodes),
             ingress_classes=tuple(one["metadata"]["name"] for one in ingress),
             ingress_default=any(
                 (one["metadata"].get("annotations") or {}).get(_DEFAULT_CLASS) == "true"

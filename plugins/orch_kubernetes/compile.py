@@ -20,6 +20,7 @@ from orch_kubernetes.scaling import (
     compile_disruption,
     compile_priorities,
 )
+from orch_kubernetes.security import tell_of_users
 from orch_kubernetes.storage import compile_volumes
 from orch_kubernetes.workload import WorkloadCompiler, kind_of
 
@@ -40,6 +41,8 @@ def compile_kubernetes(app: Application, facts: ClusterFacts) -> Manifest:
     make = ManifestBuilder(app, names.BACKEND, capabilities(facts))
     scope = Scope(make, app, facts)
     make.note(f"compiled for {facts.flavour.title} {facts.said_version}")
+    if facts.flavour.note:
+        make.note(facts.flavour.note)
     compile_files(scope)
     _account(scope)
     compile_volumes(scope)
@@ -56,6 +59,7 @@ def compile_kubernetes(app: Application, facts: ClusterFacts) -> Manifest:
     compile_aliases(scope)
     PolicyCompiler(scope).compile()
     compile_routes(scope)
+    tell_of_users(scope)
     make.core(make.app.fidelity)
     return _with_versions(make.build(), app, facts)
 

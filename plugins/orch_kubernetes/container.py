@@ -170,6 +170,8 @@ class ContainerCompiler:
 
     def _pod_wide(self, view: View) -> None:
         for _, read in given(view, ("init",)):
+            if self._pod.lacks(read):
+                continue
             self._resource.put(
                 (*self._pod.base, "shareProcessNamespace"),
                 read,
@@ -178,7 +180,8 @@ class ContainerCompiler:
             )
         self._groups(view)
         for name, read in view.sysctls.items():
-            self._sysctl(name, read)
+            if not self._pod.lacks(read):
+                self._sysctl(name, read)
         if view.platform is not None:
             self._platform(view.platform)
         if view.shm_size is not None:
@@ -192,7 +195,7 @@ class ContainerCompiler:
 
     def _groups(self, view: View) -> None:
         read = view.group_add
-        if not read.value and not read.authored:
+        if (not read.value and not read.authored) or self._pod.lacks(read):
             return
         own = self._scope.facts.flavour.refused.get("user")
         if own is not None or not all(group.isdigit() for group in read.value):

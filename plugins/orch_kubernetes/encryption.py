@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orch.compile.tokens import value_token, version_token
 from orch.types import Fidelity, render_path
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from orch_kubernetes.objects import Scope
 
 CERT_MANAGER = "cert-manager has to be there, with an issuer of that name"
+SET_IT_UP = "set one up, and name its class by the target's ingress_class or gateway_class"
 ISSUER = "cert-manager.io/cluster-issuer"
 
 ONE_EACH = "whoever asks names a host before a path, so a host has one certificate; {} has another"
@@ -56,6 +57,9 @@ class EncryptedRoutes:
 
     def __init__(self, scope: Scope, routes: list[View]) -> None:
         self._scope, self._make, self._routes = scope, scope.make, routes
+        self._led: dict[str, Any] = {}
+        if told := scope.facts.routes_told:
+            self._led = {"outcome": Fidelity.DEGRADED, "reason": told, "mend": SET_IT_UP}
 
     def _certificate(
         self, encrypted: list[View], holder: ResourceBuilder, path: FieldPath, host: str

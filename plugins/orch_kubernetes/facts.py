@@ -7,7 +7,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from orch.errors import UsageFault
-from orch_kubernetes.flavours import FLAVOURS, GATEWAY, INGRESS, ROUTE, Flavour, recognise
+from orch_kubernetes.flavours import (
+    ENDED,
+    FLAVOURS,
+    GATEWAY,
+    INGRESS,
+    NO_CONTROLLER,
+    ROUTE,
+    SECURITIES,
+    Flavour,
+    held_to,
+    recognise,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +27,10 @@ Version = tuple[int, int]
 OLDEST, NEWEST = (1, 20), (1, 37)
 _BALANCERS = frozenset({"metallb.io", "purelb.io"})
 """Groups of the API that a load balancer of one's own brings."""
+_ENFORCERS = frozenset(
+    {"cilium.io", "crd.projectcalico.org", "projectcalico.org", "crd.antrea.io", "k8s.ovn.org"}
+)
+"""Groups of the API that a network plugin brings which enforces rules between pods."""
 _VERSION = re.compile(r"v?(\d+)\.(\d+)")
 _MINIMAL: Mapping[str, Version] = {
     "cron_v1": (1, 21),
@@ -24,9 +39,12 @@ _MINIMAL: Mapping[str, Version] = {
     "disruption_v1": (1, 21),
     "autoscaling_v2": (1, 23),
     "daemonset_surge": (1, 22),
+    "job_suspend": (1, 22),
     "ready_seconds": (1, 23),
     "grpc_probe": (1, 24),
+    "mixed_protocols": (1, 24),
     "time_zone": (1, 25),
+    "pod_os": (1, 25),
     "claim_retention": (1, 27),
     "sidecars": (1, 29),
     "apparmor_field": (1, 30),
@@ -41,15 +59,18 @@ class ClusterFacts:
     """A cluster as compile sees it; without one, what the flavour brings.
 
     `gateway` is a Gateway that is there, as NAME or NAMESPACE/NAME; empty makes one.
-    `routes_because` says why routes are made so, and `load_balancer` that Services of that type
-    get an address.
+    `routes_because` says why routes are made so, and `routes_need` what has to be set up before
+    they lead anywhere. `load_balancer` says that Services of that type get an address, and
+    `enforces_policies` that rules between pods hold.
     """
 
     version: Version = (1, 36)
     flavour: Flavour = FLAVOURS["plain"]
     routes: str = INGRESS
     routes_because: str = ""
+    routes_need: str = ""
     load_balancer: bool = False
+    enforces_policies: bool = False
     ingress_class: str = ""
     gateway_class: str = ""
     gateway: str = ""
@@ -60,6 +81,18 @@ class ClusterFacts:
     def has(self, feature: str) -> bool:
         """Whether this version has a feature of the table above."""
         return self.version >= _MINIMAL[feature]
+
+    @property
+    def tls_secrets(self) -> bool:
+        """Whether what serves routes takes certificates from Secrets; no class is the usual one."""
+        own = self.ingress_class in ("", self.flavour.ingress_class)
+        return self.flavour.tls_secrets or self.routes != INGRESS or not own
+
+    @property
+    def routes_told(self) -> str:
+        """Why routes are worse than they could be, empty when they are not."""
+        ended = ENDED.get(self.ingress_class, "") if self.routes == INGRESS else ""
+        return ended or self.routes_need
 
     @property
     def said_version(self) -> str:
@@ -98,12 +131,15 @@ def facts_of(options: Mapping[str, str]) -> ClusterFacts:
             place="the target's option routes",
             mend="choose gateway, ingress or route",
         )
+    version = _version(options.get("version", ""))
     return ClusterFacts(
-        version=_version(options.get("version", "")),
-        flavour=flavour,
+        version=version,
+        flavour=held_to(flavour, _security(options, flavour, version)),
         routes=routes,
         routes_because="the target says so" if options.get("routes") else "as is usual there",
+        routes_need=_need(options, flavour, routes),
         load_balancer=yes_or_no(options, "load_balancer", usual=flavour.load_balancer),
+        enforces_policies=yes_or_no(options, "enforces_policies", usual=flavour.enforces_policies),
         ingress_class=options.get("ingress_class") or flavour.ingress_class,
         gateway_class=options.get("gateway_class") or flavour.gateway_class,
         gateway=options.get("gateway", ""),
@@ -115,11 +151,14 @@ def facts_of(options: Mapping[str, str]) -> ClusterFacts:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """What a cluster tells of itself; `ingress_default` says that one class is its default."""
+    """What a cluster tells of itself: its version, groups of its API, labels of each node.
+
+    `ingress_default` says that one class of Ingresses is its default.
+    """
 
     version: str
     groups: frozenset[str] = frozenset()
-    node_labels: frozenset[str] = frozenset()
+    nodes: tuple[Mapping[str, str], ...] = ()
     ingress_classes: tuple[str, ...] = ()
     ingress_default: bool = False
     gateway_classes: tuple[str, ...] = ()
@@ -127,7 +166,7 @@ class Sighting:
 
 def sighted(options: Mapping[str, str], seen: Sighting) -> ClusterFacts:
     """The facts of a cluster that was asked; what the target's options say wins."""
-    flavour = options.get("flavour") or recognise(seen.version, seen.groups, seen.node_labels).name
+    flavour = options.get("flavour") or recognise(seen.version, seen.groups, seen.nodes).name
     said = facts_of({**options, "flavour": flavour, "version": _asked(options, seen)})
     routes, because = said.routes, said.routes_because
     if not options.get("routes"):
@@ -136,12 +175,16 @@ def sighted(options: Mapping[str, str], seen: Sighting) -> ClusterFacts:
     if seen.ingress_default and not options.get("ingress_class"):
         ingress = ""
     balances = not seen.groups.isdisjoint(_BALANCERS)
+    enforces = not seen.groups.isdisjoint(_ENFORCERS)
     gateway = options.get("gateway_class") or _chosen(seen.gateway_classes, said.gateway_class)
     return replace(
         said,
         routes=routes,
         routes_because=because,
+        routes_need=_need(options, said.flavour, routes, seen),
         load_balancer=said.load_balancer or (balances and not options.get("load_balancer")),
+        enforces_policies=said.enforces_policies
+        or (enforces and not options.get("enforces_policies")),
         ingress_class=ingress,
         gateway_class=gateway,
     )
@@ -155,6 +198,20 @@ def yes_or_no(options: Mapping[str, str], key: str, *, usual: bool = False) -> b
             f"{key} is {said!r}", place=f"the target's option {key}", mend="write yes or no"
         )
     return said == "yes"
+
+
+def _security(options: Mapping[str, str], flavour: Flavour, version: Version) -> str:
+    """The pod security standard that is enforced: the target's, else what the flavour does."""
+    since = flavour.restricted_from
+    usual = "restricted" if since is not None and version >= since else "privileged"
+    said = options.get("pod_security") or usual
+    if said not in SECURITIES:
+        raise UsageFault(
+            f"there is no pod security standard {said!r}",
+            place="the target's option pod_security",
+            mend=f"choose one of {', '.join(SECURITIES)}",
+        )
+    return said
 
 
 def _asked(options: Mapping[str, str], seen: Sighting) -> str:
@@ -175,6 +232,20 @@ def _routes(seen: Sighting, said: ClusterFacts) -> tuple[str, str]:
     if said.gateway:
         return GATEWAY, "the target names a Gateway"
     return INGRESS, "the cluster has no class of Gateways that was accepted"
+
+
+def _need(
+    options: Mapping[str, str], flavour: Flavour, routes: str, seen: Sighting | None = None
+) -> str:
+    """What is missing for routes, as far as no class is named by the target, and none was seen."""
+    keys = ("ingress_class",) if routes == INGRESS else ("gateway", "gateway_class")
+    there = routes == ROUTE or any(options.get(key) for key in keys)
+    if seen is not None:
+        there = there or bool(seen.ingress_classes if routes == INGRESS else seen.gateway_classes)
+    if routes == flavour.routes:
+        return "" if there else flavour.routes_need
+    comes_along = routes == INGRESS and flavour.ingress_class
+    return "" if there or comes_along else NO_CONTROLLER
 
 
 def _chosen(there: tuple[str, ...], usual: str) -> str:

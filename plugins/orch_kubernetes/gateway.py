@@ -187,7 +187,7 @@ class GatewayRoutes(EncryptedRoutes):
 
     def _backend(self, resource: ResourceBuilder, path: FieldPath, route: View) -> None:
         name = names.object_name(route.value.service)
-        resource.put((*path, "name"), route.service, value=name)
+        resource.put((*path, "name"), route.service, value=name, **self._led)
         resource.put((*path, "port"), route.port, value=self._port(route))
         resource.put((*path, "weight"), route.weight)
         resource.depend(f"address/{route.value.service}")

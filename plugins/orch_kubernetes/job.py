@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 CONCURRENCY = {"allow": "Allow", "forbid": "Forbid", "replace": "Replace"}
 CLOCK = "before 1.25 schedules are read in the time zone of the cluster's controller"
+RUNS = "before 1.22 a job that has no schedule can't be held back"
 KEPT = "before 1.21 jobs that are done stay until somebody removes them"
 LOOKS_EVERY = 10
 MISSED = "the controller looks every ten seconds, and may miss a shorter deadline"
@@ -50,8 +51,7 @@ class JobCompiler:
         self._runs()
         if view.value.schedule is None:
             tell(self._make, view, UNSCHEDULED)
-            if view.suspend.authored:
-                self._resource.put((*self._spec, "suspend"), view.suspend)
+            self._suspend()
         else:
             self._clock()
         PodCompiler(self._pod, view, ends=True).compile()
@@ -79,6 +79,17 @@ class JobCompiler:
                 self._resource.put((*self._spec, key), read, value=ceil(read.value.seconds))
             elif read is not None:
                 self._make.lose(read, KEPT, "remove it by hand", Consequence.COSMETIC)
+
+    def _suspend(self) -> None:
+        read = self._view.suspend
+        if not read.authored:
+            return
+        if self._scope.facts.has("job_suspend"):
+            self._resource.put((*self._spec, "suspend"), read)
+        elif read.value:
+            self._make.lose(read, RUNS, "use a cluster of 1.22 or later, or leave the job out")
+        else:
+            self._resource.rate(("kind",), read, Fidelity.NATIVE, "")
 
     def _clock(self) -> None:
         view, put = self._view, self._resource.put

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 BALANCED = "a Service of its own, open to the outside"
 NO_BALANCER = "a load balancer has to be there; without one it is open on a port of the nodes alone"
+ONE_PROTOCOL = "before 1.24 a load balancer has ports of one protocol"
 ALIAS = "a Service of that name"
 POD_NAME = "statefulset.kubernetes.io/pod-name"
 HEADLESS = "None"
@@ -107,8 +108,12 @@ class _Addresses:
         balanced = self._scope.facts.load_balancer
         outcome = Fidelity.EMULATED if balanced else Fidelity.DEGRADED
         reason = BALANCED if balanced else NO_BALANCER
+        first = ports[0].value.protocol
         for port in ports:
             self._write(resource, port, port.published)
+            if port.value.protocol != first and not self._scope.facts.has("mixed_protocols"):
+                mend = "publish it by mode: host, or use a later cluster"
+                self._make.reject(port.published, ONE_PROTOCOL, mend)
             last = ("spec", "ports", len(resource.body["spec"]["ports"]) - 1)
             resource.rate((*last, "port"), port.published, outcome, reason)
             resource.rate((*last, "port"), port.mode, outcome, reason)

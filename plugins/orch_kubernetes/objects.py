@@ -62,7 +62,7 @@ class Scope:
         reason = flavour.refused.get(feature)
         if reason is None or read is None:
             return False
-        self.make.reject(read, f"{flavour.title} refuses it: {reason}", "choose another cluster")
+        self.make.reject(read, f"{flavour.title} refuses it: {reason}", flavour.mend)
         return True
 
 

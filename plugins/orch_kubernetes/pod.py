@@ -28,6 +28,10 @@ CONDITIONS = {
 ORDERED = "the deploy waits for it; pods that are restarted later wait for nothing"
 BESIDE = "before 1.29 it is an ordinary container: it starts with the main one"
 NEVER_ENDS = "before 1.29 it is an ordinary container: the job's pod ends when this one does"
+OWN_GROUP = "the project's own group is used, and the container has it: it may read the file"
+ON_WINDOWS = "a pod on Windows has nothing of it"
+MOST_SERVERS = 3
+THIRD = "asked after the cluster's own name server; with that one only two of them are"
 AFTER_CLUSTER = "asked after the cluster's own name server"
 
 
@@ -39,6 +43,24 @@ class Pod:
         self.metadata: FieldPath = (*base[:-1], "metadata")
         self.templates: dict[str, FieldPath] = {}
         self._shared: dict[str, FieldPath] = {}
+
+    @property
+    def windows(self) -> bool:
+        """Whether its containers are said to run on Windows."""
+        app = self.scope.app
+        unit = app.services.get(self.name) or app.jobs[self.name]
+        parts = (unit, *unit.pre_start, *unit.sidecars.values())
+        return any(str(part.platform or "").startswith("windows") for part in parts)
+
+    def lacks(self, read: Read) -> bool:
+        """Tell of a field that Linux alone knows, when the pod runs on Windows; whether it does."""
+        if not self.windows:
+            return False
+        if read.value:
+            self.scope.make.lose(read, ON_WINDOWS, "leave it out")
+        else:
+            self.resource.rate((*self.base, "containers"), read, Fidelity.NATIVE, "")
+        return True
 
     def standing(self, path: FieldPath) -> Any:
         """What stands at a path of the body, None when nothing does."""
@@ -79,6 +101,11 @@ class Pod:
     def group_of_files(self, read: Read, reason: str) -> None:
         """Let the group that a file asks for be that of all files; a pod has one."""
         path = (*self.base, "securityContext", "fsGroup")
+        if self.lacks(read):
+            return
+        if "user" in self.scope.facts.flavour.refused:
+            self.scope.make.lose(read, OWN_GROUP, "", Consequence.COSMETIC)
+            return
         standing = self.standing(path)
         if not str(read.value).isdigit() or standing not in (None, int(read.value)):
             make = self.scope.make
@@ -186,12 +213,12 @@ class PodCompiler:
             self._resource.set((*self._base, "dnsPolicy"), "ClusterFirstWithHostNet")
         if mode.value == "host" or mode.authored:
             self._put("hostNetwork", mode, value=mode.value == "host")
-        if view.ipc is not None:
+        if view.ipc is not None and not self._pod.lacks(view.ipc):
             self._ipc(view.ipc)
-        if view.pid is not None:
+        if view.pid is not None and not self._pod.lacks(view.pid):
             scope.refuse("host_pid", view.pid)
             self._put("hostPID", view.pid, value=True)
-        if view.userns_mode is not None:
+        if view.userns_mode is not None and not self._pod.lacks(view.userns_mode):
             if scope.facts.has("user_namespaces"):
                 self._put("hostUsers", view.userns_mode, value=True)
             else:
@@ -211,9 +238,13 @@ class PodCompiler:
 
     def _resolver(self) -> None:
         view, config = self._view, (*self._base, "dnsConfig")
-        for _, read in given(view, ("dns",)):
-            how: dict[str, Any] = {"outcome": Fidelity.DEGRADED, "reason": AFTER_CLUSTER}
+        if view.value.dns:
+            read = view.dns
+            reason = AFTER_CLUSTER if len(read.value) < MOST_SERVERS else THIRD
+            how: dict[str, Any] = {"outcome": Fidelity.DEGRADED, "reason": reason}
             self._resource.put((*config, "nameservers"), read, **how)
+            if len(read.value) > MOST_SERVERS:
+                self._make.reject(read, f"a pod has {MOST_SERVERS} name servers", "name the first")
         for _, read in given(view, ("dns_search",)):
             self._resource.put((*config, "searches"), read)
         for _, read in given(view, ("dns_opt",)):
@@ -249,6 +280,8 @@ class PodCompiler:
             self._put("hostname", read)
 
     def _windows(self) -> None:
+        if self._pod.windows and self._scope.facts.has("pod_os"):
+            self._resource.set((*self._base, "os", "name"), "windows")
         spec = self._view.credential_spec
         if spec is None or spec.config is None:
             return

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 API = "networking.k8s.io/v1"
 BETWEEN = "rules between pods say who reaches whom"
 UNENFORCED = "the cluster's network plugin must enforce rules between pods; not all of them do"
+TELL_ENFORCED = "turn it on in the cluster, and set the target's enforces_policies to yes"
 NOBODY = ""
 """A value that no pod has: its label is never empty."""
-DNS = [{"protocol": "UDP", "port": 53}, {"protocol": "TCP", "port": 53}]
 STAYS_OPEN = "its routed and published ports stay open to all, or no proxy would reach them"
 NOT_OURS = "networks of other applications are not joined: their services are reached by full name"
 
@@ -33,10 +33,11 @@ class PolicyCompiler:
 
     def __init__(self, scope: Scope) -> None:
         self._scope, self._make, self._app = scope, scope.make, scope.app
-        enforced = scope.facts.flavour.enforces_policies
+        enforced = scope.facts.enforces_policies
         self._told: dict[str, Any] = {
             "outcome": Fidelity.EMULATED if enforced else Fidelity.DEGRADED,
             "reason": BETWEEN if enforced else UNENFORCED,
+            "mend": "" if enforced else TELL_ENFORCED,
         }
         self._units = {**scope.app.services, **scope.app.jobs}
         self._open = _open_ports(scope)
@@ -96,7 +97,7 @@ class PolicyCompiler:
         resource = self._rule(name, members)
         how = self._told
         resource.put("metadata.name", view.name, value=resource.name, **how)
-        resource.rate(("spec",), view.here, how["outcome"], how["reason"])
+        resource.rate(("spec",), view.here, **how)
         put_labels(resource, ("metadata",), view.labels)
         if any(network.internal for network in self._app.networks.values()):
             self._ways_out(name, members, view)
@@ -108,12 +109,17 @@ class PolicyCompiler:
         resource = self._begin(f"egress/{name}", names.object_name(f"egress-{name}"))
         resource.set("spec.podSelector", self._any_of(members))
         resource.set("spec.policyTypes", ["Egress"])
-        inside = [{"to": [{"podSelector": self._any_of(members)}]}, {"ports": DNS}]
+        inside = [{"to": [{"podSelector": self._any_of(members)}]}, {"ports": self._names()}]
         said = inside if view.value.internal else [{}]
         if view.internal.authored:
             resource.put("spec.egress", view.internal, value=said, **self._told)
         else:
             resource.set("spec.egress", said)
+
+    def _names(self) -> list[dict[str, Any]]:
+        """Ports of the pods of name servers: rules look at those, not at their Service's."""
+        ports = self._scope.facts.flavour.dns_ports
+        return [{"protocol": kind, "port": port} for port in ports for kind in ("UDP", "TCP")]
 
     def _foreign(self, view: View) -> None:
         self._make.lose(view, NOT_OURS, "write their full names", Consequence.NETWORK)
@@ -132,8 +138,7 @@ class PolicyCompiler:
     def _joins(self, resource: ResourceBuilder | None, attachment: View) -> None:
         if resource is not None:
             path: FieldPath = ("spec", "ingress", 0)
-            how = self._told
-            resource.rate(path, attachment.here, how["outcome"], how["reason"])
+            resource.rate(path, attachment.here, **self._told)
 
     def _openings(self, *, everywhere: bool) -> None:
         """What is open to the outside stays so, from wherever a proxy asks."""
@@ -165,6 +170,8 @@ class PolicyCompiler:
         resource.set("spec.policyTypes", ["Ingress"])
         resource.set("spec.ingress", [])
         peers = view.from_ if isinstance(view.from_, ListView) else ()
+        if not policy.from_:
+            resource.rate(("spec", "ingress"), view.from_, **how)
         for number, peer in enumerate(peers):
             path: FieldPath = ("spec", "ingress", 0, "from", number, "podSelector")
             who = self._any_of([peer.value.service])

@@ -36,7 +36,7 @@ class ResourceCompiler:
     """Writes the resources of one container."""
 
     def __init__(self, scope: Scope, pod: Pod, path: FieldPath) -> None:
-        self._scope, self._resource = scope, pod.resource
+        self._scope, self._pod, self._resource = scope, pod, pod.resource
         self._path = (*path, "resources")
 
     def compile(self, resources: View | None) -> None:
@@ -79,6 +79,7 @@ class ResourceCompiler:
     def _extended(self, reservations: View) -> None:
         told: dict[str, Any] = {"outcome": Fidelity.DEGRADED, "reason": ADVERTISED}
         for kind, read in reservations.generic.items():
+            self._scope.refuse("gpu", read)
             name = kind if "/" in kind else f"orch/{kind}"
             self._resource.put((*self._path, "limits", name), read, value=str(read.value), **told)
         for device in reservations.devices if reservations.value.devices else ():
@@ -86,6 +87,8 @@ class ResourceCompiler:
 
     def _device(self, device: View) -> None:
         value, make = device.value, self._scope.make
+        if self._scope.refuse("gpu", device):
+            return
         vendor = VENDORS.get(value.driver or "nvidia", value.driver)
         kinds = value.capabilities or ("gpu",)
         kind = "gpu" if "gpu" in kinds else kinds[0]
@@ -99,14 +102,12 @@ class ResourceCompiler:
             return
         amount = len(value.device_ids) or value.count
         amount += int(self._standing(name))
-        put = self._resource.put
-        put(path, device.field("capabilities"), device.driver, value=str(amount),
-            outcome=Fidelity.DEGRADED, reason=ADVERTISED)  # fmt: skip
+        put, how = self._resource.put, self._advertised()
+        put(path, device.field("capabilities"), device.driver, value=str(amount), **how)
         if device.value.device_ids:
             make.lose(device.field("count"), "the devices are named", "", Consequence.COSMETIC)
         else:
-            put(path, device.field("count"), value=str(amount),
-                outcome=Fidelity.DEGRADED, reason=ADVERTISED)  # fmt: skip
+            put(path, device.field("count"), value=str(amount), **how)
         if device.device_ids.authored:
             make.lose(
                 device.device_ids,
@@ -115,6 +116,22 @@ class ResourceCompiler:
             )
         if value.options:
             make.lose(device.options, "a device plugin takes no options", "", Consequence.COSMETIC)
+
+    def _advertised(self) -> dict[str, Any]:
+        """How a device is had: nodes tell of theirs, or are made for a label of its kind."""
+        told: dict[str, Any] = {"outcome": Fidelity.DEGRADED, "reason": ADVERTISED}
+        label = self._scope.facts.flavour.device_label
+        if not label or any(label in text for text in self._constraints()):
+            return told
+        told["reason"] = f"nodes that have it are made for pods that name its kind by {label}"
+        told["mend"] = f"add the constraint node.labels.{label} == KIND"
+        return told
+
+    def _constraints(self) -> tuple[str, ...]:
+        app, name = self._scope.app, self._pod.name
+        unit = app.services.get(name)
+        placement = unit.deploy.placement if unit is not None else app.jobs[name].placement
+        return placement.constraints if placement is not None else ()
 
     def _standing(self, name: str) -> str:
         part: Any = self._resource.body

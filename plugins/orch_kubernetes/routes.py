@@ -22,6 +22,11 @@ UNENCRYPTED = (
     "the controller of Ingresses decides whether what comes unencrypted for an encrypted host is "
     "redirected, served or refused"
 )
+NO_SECRETS = "its load balancers take certificates by their ARN alone, never from a Secret"
+NAME_AN_ARN = (
+    "put it into ACM and name its ARN as tls.certificate, or set the target's ingress_class "
+    "to a controller that reads Secrets"
+)
 ONE_BACKEND = "an Ingress has no weights: the heaviest route of a host and path serves all"
 
 
@@ -66,7 +71,10 @@ class IngressRoutes(EncryptedRoutes):
             resource.put(("spec", "rules", 0, "host"), route.host)
             self._path(resource, route)
         encrypted = encrypted_of(self._make, chosen)
-        if encrypted:
+        if encrypted and not facts.tls_secrets and encrypted[0].value.tls.certificate is None:
+            for route in encrypted:
+                self._make.lose(route.tls, NO_SECRETS, NAME_AN_ARN, Consequence.SECURITY)
+        elif encrypted:
             if host:
                 resource.set(("spec", "tls", 0, "hosts"), [host])
             self._certificate(encrypted, resource, ("spec", "tls", 0, "secretName"), host)
@@ -97,13 +105,16 @@ class IngressRoutes(EncryptedRoutes):
         resource.set((*path, "pathType"), "Prefix")
         backend = (*path, "backend", "service")
         name = names.object_name(route.value.service)
-        resource.put((*backend, "name"), route.service, value=name)
+        resource.put((*backend, "name"), route.service, value=name, **self._led)
         resource.put((*backend, "port", "number"), route.port, value=self._port(route))
 
     def _held(self, encrypted: list[View], holder: ResourceBuilder, path: FieldPath) -> None:
         reads = [route.tls.certificate for route in encrypted]
         annotation = self._scope.facts.flavour.certificate_annotation
-        if annotation and not names.is_subdomain(reads[0].value):
+        if not self._scope.facts.tls_secrets and not reads[0].value.startswith("arn:"):
+            for read in reads:
+                self._make.reject(read, NO_SECRETS, NAME_AN_ARN)
+        elif annotation and not names.is_subdomain(reads[0].value):
             holder.put(("metadata", "annotations", annotation), *reads)
         else:
             super()._held(encrypted, holder, path)

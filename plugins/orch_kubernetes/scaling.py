@@ -12,11 +12,14 @@ from orch_kubernetes import names
 if TYPE_CHECKING:
     from orch.compile.builder import ResourceBuilder
     from orch.compile.view import Read, View
+    from orch.spec.application import Service
     from orch.types import FieldPath
     from orch_kubernetes.objects import Scope
     from orch_kubernetes.pod import Pod
 
 ADAPTER = "a metrics adapter must serve it, such as the one of Prometheus"
+UNMEASURED = "it is a share of what is asked for, and {} asks for none: nothing is scaled"
+ASK = "reserve or limit some {} for it"
 REQUESTS = "requests_per_second"
 PRIORITY_STEP = 1_000_000
 """Priorities of 0 to 100 lie between 0 and a tenth of the highest one that users may have."""
@@ -42,7 +45,7 @@ def compile_autoscale(scope: Scope, name: str, view: View, workload: str) -> Non
     _bounds(resource, autoscale)
     metrics = autoscale.metrics if isinstance(autoscale.metrics, ListView) else ()
     for index, metric in enumerate(metrics):
-        _metric(resource, ("spec", "metrics", index), metric)
+        _metric(scope, resource, ("spec", "metrics", index), metric, view.value)
     for field, key in (("scale_up_delay", "scaleUp"), ("scale_down_delay", "scaleDown")):
         read = autoscale.field(field)
         whole = min(ceil(read.value.seconds), LONGEST_DELAY)
@@ -62,14 +65,17 @@ def _bounds(resource: ResourceBuilder, autoscale: View) -> None:
     resource.put("spec.maxReplicas", autoscale.field("max"))
 
 
-def _metric(resource: ResourceBuilder, path: FieldPath, metric: View) -> None:
+def _metric(
+    scope: Scope, resource: ResourceBuilder, path: FieldPath, metric: View, service: Service
+) -> None:
     value, put = metric.value, resource.put
     if value.type in ("cpu", "memory"):
+        how = _measured(scope, value.type, service)
         resource.set((*path, "type"), "Resource")
-        put((*path, "resource", "name"), metric.type)
+        put((*path, "resource", "name"), metric.type, **how)
         target = (*path, "resource", "target")
         resource.set((*target, "type"), "Utilization")
-        put((*target, "averageUtilization"), metric.target, value=round(value.target))
+        put((*target, "averageUtilization"), metric.target, value=round(value.target), **how)
         return
     told: dict[str, Any] = {"outcome": Fidelity.DEGRADED, "reason": ADAPTER}
     resource.set((*path, "type"), "Pods")
@@ -78,6 +84,26 @@ def _metric(resource: ResourceBuilder, path: FieldPath, metric: View) -> None:
     resource.set((*pods, "target", "type"), "AverageValue")
     amount = f"{round(value.target * 1000)}m" if value.target % 1 else str(int(value.target))
     put((*pods, "target", "averageValue"), metric.target, value=amount, **told)
+
+
+def _measured(scope: Scope, kind: str, service: Service) -> dict[str, Any]:
+    """How well use can be measured: against requests of all containers, where none is given."""
+    field = "cpus" if kind == "cpu" else kind
+    if field in scope.facts.flavour.minimum:
+        return {}
+    parts = [("it", (service.deploy.resources, service.resources))]
+    sides = service.sidecars.items()
+    parts += [(f"its sidecar {name!r}", (side.resources, None)) for name, side in sides]
+    for called, found in parts:
+        bounds = (b for r in found if r is not None for b in (r.reservations, r.limits))
+        if all(getattr(bound, field, None) is None for bound in bounds):
+            return {
+                "outcome": Fidelity.DEGRADED,
+                "reason": UNMEASURED.format(called),
+                "mend": ASK.format(kind),
+                "consequence": Consequence.AVAILABILITY,
+            }
+    return {}
 
 
 def compile_disruption(scope: Scope, name: str, view: View, workload: str) -> None:

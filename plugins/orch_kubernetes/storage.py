@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from orch.compile.builder import ResourceBuilder
     from orch.compile.view import View
     from orch.types import FieldPath
+    from orch_kubernetes.facts import ClusterFacts
     from orch_kubernetes.objects import Scope
     from orch_kubernetes.pod import Pod
 
@@ -27,6 +28,8 @@ PROPAGATION = {"rprivate": "None", "rslave": "HostToContainer", "rshared": "Bidi
 OWNER = "files belong to root; the group of the pod may read them"
 FS_GROUP = "the pod's fsGroup may read it"
 NEVER_FILLED = "an empty volume is not filled with the image's files"
+NO_SHARED = "no storage class that shares is known for {}: the default one must be able to"
+NAME_A_CLASS = "name one as the driver, or set the target's shared_storage_class"
 _OPEN = (None, "777", "0777", "1777")
 
 
@@ -47,9 +50,22 @@ def compile_volumes(scope: Scope) -> None:
             _claim(scope, name, view)
     if mounted:
         scope.make.note(NEVER_FILLED)
+    _tell_of_class(scope)
     if any(not v.external for v in scope.app.volumes.values() if v.size is None):
         reason = f"a claim asks for a size: {SIZE} where none is said"
         scope.make.default(("volumes", "*", "size"), Fidelity.DEGRADED, reason)
+
+
+def _tell_of_class(scope: Scope) -> None:
+    """Say that a claim of one writer, which names no class, waits where there is no usual one."""
+    need = scope.facts.flavour.storage_need
+    bare = any(
+        not volume.external and volume.access == "exclusive" and volume.driver in (None, "local")
+        for volume in scope.app.volumes.values()
+    )
+    if need and bare and not scope.facts.storage_class:
+        reason = f"{need}; name one as the driver, or set the target's storage_class"
+        scope.make.default(("volumes", "*", "driver"), Fidelity.DEGRADED, reason)
 
 
 def claim_name(scope: Scope, volume: str) -> str:
@@ -128,15 +144,18 @@ def _storage_class(scope: Scope, resource: ResourceBuilder, spec: FieldPath, vie
     if not shared:
         said = [f for f in ("access", "size", "driver", "name") if f in volume.model_fields_set]
         scope.refuse("block_storage", view.field(said[0]) if said else view.here)
-    elif not default and volume.driver in (None, "local"):
+    elif volume.driver in (None, "local") and (reason := _unsure(facts, default)):
         resource.rate(
-            (*spec, "accessModes", 0),
-            view.access,
-            Fidelity.DEGRADED,
-            f"no storage class that shares is known for {facts.flavour.title}: "
-            "the default one must be able to",
-            mend="name one as the driver, or set the target's shared_storage_class",
+            (*spec, "accessModes", 0), view.access, Fidelity.DEGRADED, reason, mend=NAME_A_CLASS
         )
+
+
+def _unsure(facts: ClusterFacts, default: str) -> str:
+    """Why a shared volume may not be had, empty when there is a class for it."""
+    flavour = facts.flavour
+    if not default:
+        return NO_SHARED.format(flavour.title)
+    return flavour.shared_need if default == flavour.shared_storage_class else ""
 
 
 # -- mounts ------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from orch.compile.losses import tell
 from orch.spec.deploy import UpdateConfig
 from orch.types import Consequence, Fidelity
 from orch_kubernetes import names
-from orch_kubernetes.network import is_published
+from orch_kubernetes.network import is_published, ports_of
 from orch_kubernetes.objects import count, put_labels
 from orch_kubernetes.placement import PlacementCompiler
 from orch_kubernetes.pod import Pod, PodCompiler
@@ -30,6 +30,9 @@ WATCHED = "this side watches the pods"
 PAUSED = "a new replica has to stay ready for that long before the next one follows"
 CANARY = "this side holds the rollout once that many are new, until they are healthy"
 ONE_BY_ONE = "a StatefulSet changes its pods one by one"
+NEVER_BESIDE = "a pod that starts first can never have the host port of the one it replaces"
+NEEDS_A_NODE = "a new replica needs a node where its host port is free: one more than replicas"
+STOP_FIRST = "use order: stop-first, or mode: ingress"
 STAYS = "a pod of a silent node is kept until the node is back or removed"
 UNREACHABLE = ("node.kubernetes.io/unreachable", "node.kubernetes.io/not-ready")
 EVICTED_AFTER = 300
@@ -186,6 +189,23 @@ class WorkloadCompiler:
             self._put((*base, "rollingUpdate", key), read("order"), value)
         used = "maxSurge" if surge else "maxUnavailable"
         self._put((*base, "rollingUpdate", used), read("parallelism"), step)
+        if surge and self._has_host_port() and read("order") is not None:
+            self._resource.rate(
+                (*base, "rollingUpdate", used),
+                read("order"),
+                Fidelity.DEGRADED,
+                NEEDS_A_NODE,
+                mend=STOP_FIRST,
+                consequence=Consequence.AVAILABILITY,
+            )
+
+    def _has_host_port(self) -> bool:
+        service = self._view.value
+        whole = service.network_mode == "host"
+        return any(
+            whole or (port.mode == "host" and port.published is not None)
+            for port in ports_of(service)
+        )
 
     def _one_by_one(self, config: UpdateConfig, read: Any) -> None:
         self._resource.set("spec.updateStrategy.type", "RollingUpdate")
@@ -200,7 +220,8 @@ class WorkloadCompiler:
         base = ("spec", "updateStrategy")
         self._resource.set((*base, "type"), "RollingUpdate")
         step: Any = config.parallelism or "100%"
-        first = config.order == "start-first" and self._scope.facts.has("daemonset_surge")
+        beside = self._scope.facts.has("daemonset_surge") and not self._has_host_port()
+        first = config.order == "start-first" and beside
         for key, value in (
             ("maxSurge", step if first else 0),
             ("maxUnavailable", 0 if first else step),
@@ -211,6 +232,8 @@ class WorkloadCompiler:
         self._put((*base, "rollingUpdate", used), read("parallelism"), step)
         if first or config.order == "stop-first":
             self._put((*base, "rollingUpdate", used), read("order"), step)
+        elif self._has_host_port():
+            self._make.reject(read("order"), NEVER_BESIDE, STOP_FIRST)
         else:
             self._make.lose(read("order"), "before 1.22 a node's old pod goes first")
         self._deadline(config, read)

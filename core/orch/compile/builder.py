@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic import BaseModel
 
 from orch.compile.tokens import value_token, version_token
-from orch.compile.view import HERE, Node, Read, View, children, node_kind, plain, spelt
+from orch.compile.view import (
+    HERE,
+    Node,
+    Read,
+    View,
+    asks_nothing,
+    children,
+    node_kind,
+    plain,
+    spelt,
+)
 from orch.spec.consequence import consequence_of
 from orch.types import (
     Condition,
@@ -49,6 +59,9 @@ class Carried(NamedTuple):
     mend: str = ""
     consequence: Consequence | None = None
     depth: int = -1
+
+
+_HONOURED = Carried(CORE, Fidelity.NATIVE)
 
 
 class ResourceBuilder:
@@ -214,7 +227,10 @@ class ManifestBuilder:
         mend: str = "",
         consequence: Consequence | None = None,
     ) -> None:
-        """Say why a field has no effect here."""
+        """Say why a field has no effect here; one that asks for nothing loses nothing."""
+        if type(read) is Read and asks_nothing(read.node.value, read.key, read.value):
+            carry(read, _HONOURED)
+            return
         self._account(read, Fidelity.LOST, reason, mend, consequence)
 
     def reject(self, read: Read | Node | None, reason: str, mend: str = "") -> None:
@@ -223,7 +239,7 @@ class ManifestBuilder:
 
     def core(self, read: Read | Node | None) -> None:
         """Account for a field that core has honoured itself, before or beside the platform."""
-        carry(read, Carried(CORE, Fidelity.NATIVE))
+        carry(read, _HONOURED)
 
     def emulate(self, read: Read | Node | None, reason: str) -> None:
         """Account for a field that core itself honours, such as the order of a deploy."""
@@ -342,7 +358,8 @@ def _accounts(
         for key, item in looked_at:
             spelling = spelt(value, key)
             if node_kind(item) is None:
-                leaf(spelling, (node is not None and node.carried.get(key)) or above)
+                ways = (node is not None and node.carried.get(key)) or above
+                leaf(spelling, ways or ((_HONOURED,) if asks_nothing(value, key, item) else ()))
             else:
                 path.append(spelling)
                 walk(item, node.seen(key) if node is not None else None, above, empty)

@@ -215,6 +215,12 @@ def children(value: Any) -> Iterable[tuple[Key, Any]]:
     return value.items() if kind is MapView else enumerate(value)
 
 
+def asks_nothing(owner: Any, key: Key, value: Any) -> bool:
+    """Whether a leaf is an empty list that was written where leaving it out means the same."""
+    fields = type(owner).model_fields if value == () and isinstance(owner, BaseModel) else {}
+    return key in fields and fields[str(key)].default == ()
+
+
 def authored_leaves(value: Any, path: FieldPath = ()) -> Iterator[tuple[FieldPath, Any]]:
     """Every leaf that the author wrote, with its path; an empty model is a leaf of its own."""
     empty = True

@@ -11,7 +11,7 @@ from orch.errors import UsageFault
 from orch.spec.application import Application
 from orch.types import Fidelity, parse_path, render_path
 from orch_kubernetes.backend import KubernetesBackend
-from orch_kubernetes.flavours import FLAVOURS, recognise
+from orch_kubernetes.flavours import FLAVOURS
 from tests.golden.test_golden import EXAMPLES, application
 
 if TYPE_CHECKING:
@@ -147,6 +147,71 @@ def test_a_time_zone_is_lost_where_it_is_not_known() -> None:
     assert body(new, "job/tick")["spec"]["timeZone"] == "Europe/Lisbon"
 
 
+def test_a_job_is_held_back_where_that_is_known() -> None:
+    def held(version: str, *, said: bool, **more: Any) -> tuple[Fidelity, Any]:
+        job = {**IMAGE, "suspend": said, **more}
+        manifest = compiled({"jobs": {"seed": job}}, version=version)
+        return row(manifest, "jobs.seed.suspend").outcome, body(manifest, "job/seed")["spec"].get(
+            "suspend"
+        )
+
+    assert held("1.22", said=True) == (Fidelity.NATIVE, True)
+    assert held("1.21", said=True) == (Fidelity.LOST, None)
+    assert held("1.21", said=False) == (Fidelity.NATIVE, None)
+    assert held("1.21", said=True, schedule="0 3 * * *") == (Fidelity.NATIVE, True)
+
+
+@pytest.mark.parametrize("most", [3, 4])
+def test_a_pod_has_three_name_servers(most: int) -> None:
+    manifest = compiled(web(dns=[f"10.0.0.{n}" for n in range(most)]))
+    found = row(manifest, "services.web.dns")
+    assert found.outcome is (Fidelity.REJECTED if most > 3 else Fidelity.DEGRADED)
+    assert most > 3 or "only two" in found.reason
+
+
+@pytest.mark.parametrize(("version", "refused"), [("1.23", True), ("1.24", False)])
+def test_a_load_balancer_has_one_protocol_before_1_24(version: str, *, refused: bool) -> None:
+    ports = [{"target": 53, "published": 53, "protocol": kind} for kind in ("tcp", "udp")]
+    manifest = compiled(web(ports=ports), version=version)
+    found = [row(manifest, f"services.web.ports[{i}].published").outcome for i in (0, 1)]
+    assert [one is Fidelity.REJECTED for one in found] == [False, refused]
+
+
+LINUX_ALONE = {
+    "read_only": True,
+    "cap_drop": ["ALL"],
+    "cap_add": ["CHOWN"],
+    "security_opt": ["no-new-privileges"],
+    "init": True,
+    "group_add": ["1"],
+    "pid": "host",
+}
+
+
+@pytest.mark.parametrize("flavour", ["plain", "tanzu"])
+def test_a_pod_on_windows_has_nothing_of_linux(flavour: str) -> None:
+    said = {**LINUX_ALONE, "platform": "windows/amd64", "user": "ContainerUser"}
+    manifest = compiled(web(**said), flavour=flavour)
+    found = pod(manifest)
+    assert found["os"] == {"name": "windows"}
+    assert found["nodeSelector"]["kubernetes.io/os"] == "windows"
+    context = found["containers"][0]["securityContext"]
+    assert context == {"windowsOptions": {"runAsUserName": "ContainerUser"}}
+    assert {"shareProcessNamespace", "hostPID", "securityContext"}.isdisjoint(found)
+    assert row(manifest, "services.web.user").outcome is Fidelity.NATIVE
+    for field in LINUX_ALONE:
+        assert row(manifest, f"services.web.{field}").outcome is Fidelity.LOST, field
+    assert "os" not in pod(compiled(web(**said), version="1.24"))
+    assert "os" not in pod(compiled(web(platform="linux/amd64")))
+
+
+def test_what_is_turned_off_is_off_on_windows_too() -> None:
+    manifest = compiled(web(platform="windows/amd64", init=False, privileged=False))
+    for field in ("init", "privileged"):
+        assert row(manifest, f"services.web.{field}").outcome is Fidelity.NATIVE
+    assert "shareProcessNamespace" not in pod(manifest)
+
+
 def test_the_pace_of_an_update() -> None:
     fast = {"parallelism": 2, "order": "start-first", "delay": "3s", "monitor": "4s"}
     spec = body(compiled(web(deploy={"update_config": fast})), "service/web")["spec"]
@@ -164,6 +229,30 @@ def test_what_has_one_writer_never_starts_first() -> None:
     assert "stop-first" in found.mend
 
 
+HOST_PORT = {"ports": [{"target": 80, "published": 80, "mode": "host"}]}
+ON_HOST = {"ports": [{"target": 80}], "network_mode": "host"}
+IN_SIDECAR = {"sidecars": {"side": {**IMAGE, **HOST_PORT}}}
+
+
+@pytest.mark.parametrize("ports", [HOST_PORT, ON_HOST, IN_SIDECAR])
+@pytest.mark.parametrize(
+    ("mode", "outcome"), [("global", Fidelity.REJECTED), ("replicated", Fidelity.DEGRADED)]
+)
+def test_a_host_port_is_never_free_for_the_next_pod(
+    ports: Any, mode: str, outcome: Fidelity
+) -> None:
+    def order(said: str, ports: Any) -> LedgerEntry:
+        deploy = {"mode": mode, "update_config": {"order": said}}
+        path = "services.web.deploy.update_config.order"
+        return row(compiled(web(**ports, deploy=deploy)), path)
+
+    found = order("start-first", ports)
+    assert found.outcome is outcome
+    assert "stop-first" in found.mend
+    assert order("stop-first", ports).outcome is Fidelity.NATIVE
+    assert order("start-first", {"ports": [{"target": 80}]}).outcome is Fidelity.NATIVE
+
+
 def test_the_number_of_replicas_is_the_autoscalers() -> None:
     backend = KubernetesBackend({})
     deployment = body(compiled(web(autoscale={"max": 3})), "service/web")
@@ -172,6 +261,30 @@ def test_the_number_of_replicas_is_the_autoscalers() -> None:
     for key in where:
         part = part[key]
     assert part == "1 to 3"
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({}, "it asks for none"),
+        ({"resources": {"reservations": {"memory": "1Gi"}}}, "it asks for none"),
+        ({"resources": {"reservations": {"cpus": 0.5}}}, ""),
+        ({"deploy": {"resources": {"limits": {"cpus": 0.5}}}}, ""),
+        (
+            {"resources": {"reservations": {"cpus": 0.5}}, "sidecars": {"log": IMAGE}},
+            "its sidecar 'log' asks for none",
+        ),
+    ],
+)
+def test_use_is_measured_against_what_is_asked_for(said: Any, told: str) -> None:
+    scaled = web(**said, autoscale={"max": 3, "metrics": [{"type": "cpu", "target": 70}]})
+    for leaf in ("type", "target"):
+        found = row(compiled(scaled), f"services.web.autoscale.metrics[0].{leaf}")
+        assert found.outcome is (Fidelity.DEGRADED if told else Fidelity.NATIVE)
+        assert told in found.reason
+        assert bool(found.mend) is bool(told)
+    given = row(compiled(scaled, flavour="gke-autopilot"), "services.web.autoscale.metrics[0].type")
+    assert given.outcome is Fidelity.NATIVE, "Autopilot gives what is not asked for"
 
 
 def test_a_config_is_named_by_its_content() -> None:
@@ -355,6 +468,15 @@ def test_a_service_of_a_route_stays_open_to_its_proxy() -> None:
     assert row(manifest, "policies[0].to.service").outcome is Fidelity.DEGRADED
 
 
+def test_a_policy_that_admits_nobody_says_so() -> None:
+    document = {**web(), "policies": [{"to": {"service": "web"}, "from": []}]}
+    manifest = compiled(document, flavour="k3s")
+    found = row(manifest, "policies[0].from")
+    assert found.outcome is Fidelity.EMULATED
+    assert found.outputs == ("policy/0:spec.ingress",)
+    assert body(manifest, "policy/0")["spec"]["ingress"] == []
+
+
 def test_labels_that_are_none_become_annotations() -> None:
     manifest = compiled(web(labels={"team": "store front", "tier": "web", "not a key": "x"}))
     metadata = body(manifest, "service/web")["spec"]["template"]["metadata"]
@@ -413,26 +535,14 @@ def test_overrides_that_the_api_does_not_take_are_rejected(
 
 
 @pytest.mark.parametrize(
-    ("version", "groups", "labels", "name"),
-    [
-        ("v1.33.4+k3s1", (), (), "k3s"),
-        ("v1.33.4-eks-ba62b1", (), ("eks.amazonaws.com/nodegroup",), "eks"),
-        ("v1.33.4-eks-ba62b1", (), ("eks.amazonaws.com/compute-type",), "eks-fargate"),
-        ("v1.33.4-gke.1036000", (), ("cloud.google.com/gke-nodepool",), "gke"),
-        ("v1.31.1", ("route.openshift.io", "config.openshift.io"), (), "openshift"),
-        ("v1.32.9+IKS", (), (), "ibm"),
-        ("v1.36.0", (), (), "plain"),
-    ],
-)
-def test_a_cluster_is_recognised(
-    version: str, groups: tuple[str, ...], labels: tuple[str, ...], name: str
-) -> None:
-    assert recognise(version, frozenset(groups), frozenset(labels)).name == name
-
-
-@pytest.mark.parametrize(
     "option",
-    [{"flavour": "mine"}, {"version": "1.19"}, {"routes": "magic"}, {"load_balancer": "some"}],
+    [
+        {"flavour": "mine"},
+        {"version": "1.19"},
+        {"routes": "magic"},
+        {"load_balancer": "some"},
+        {"pod_security": "none"},
+    ],
 )
 def test_options_that_are_not_known_are_refused(option: dict[str, str]) -> None:
     with pytest.raises(UsageFault):

@@ -34,6 +34,12 @@ def _alpha(document: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {**document, "services": {**services, "alpha": {**services["alpha"], **more}}}
 
 
+def _measured(document: dict[str, Any]) -> dict[str, Any]:
+    """What alpha uses can be told as a share of what it asks for."""
+    amounts = {"cpus": 0.5, "memory": "1Gi"}
+    return _alpha(document, resources={"reservations": amounts})
+
+
 def _pair(path: tuple[Any, ...], before: dict[str, Any], after: dict[str, Any]) -> Pair:
     base = application_base(IMAGE)
     return Pair(("services", "alpha", *path), _alpha(base, **before), _alpha(base, **after))
@@ -85,6 +91,13 @@ def own_pairs() -> Iterator[Pair]:
         {"volumes": {"alpha": {**volume, "access": "shared"}, "beta": {}}},
         {"volumes": {"alpha": {**volume, "access": "exclusive"}, "beta": {}}},
     )
+    yield _root(
+        ("volumes", "alpha", "access"),
+        *(
+            {"volumes": {"alpha": {"driver": "own", "access": said}, "beta": {}}}
+            for said in ("read-only-many", "shared")
+        ),
+    )
     jobs = application_base(IMAGE)["jobs"]
     clock = {**jobs["gamma"], "schedule": "0 3 * * *"}
     yield _root(
@@ -130,6 +143,8 @@ class TestPlainFidelity(FidelityMutation):
             yield pair
             if pair.path[0] == "jobs" and "schedule" not in pair.path:
                 yield replace(pair, before=_by_clock(pair.before), after=_by_clock(pair.after))
+            if "autoscale" in pair.path:
+                yield replace(pair, before=_measured(pair.before), after=_measured(pair.after))
             if pair.path[0] == "volumes" and "external" not in pair.path:
                 yield replace(pair, before=_claims(pair.before), after=_claims(pair.after))
         yield from own_pairs()

@@ -22,7 +22,7 @@ PAIR = {"cert": {"secret": "cert"}, "key": {"secret": "key"}}
 SECRETS = {name: {"provider": "env", "key": name.upper()} for name in ("cert", "key", "other")}
 MAP = {"certificate": "certificateMaps/a"}
 GKE = {"flavour": "gke"}
-FLAVOURS = ("plain", "eks", "gke", "openshift")
+FLAVOURS = ("plain", "k3s", "gke", "openshift")
 
 
 def routed(*routes: dict[str, Any], **options: str) -> Manifest:
