@@ -33,4 +33,4 @@ def test_it_is_an_option_of_a_backend(name: str) -> None:
 
 
 def test_options_are_found() -> None:
-    assert {"take_over", "load_balancer", "flavour"} <= set(NAMED)
+    assert {"take_over", "load_balancer", "version"} <= set(NAMED)
