@@ -7,7 +7,7 @@ import stat
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from orch.errors import UsageFault
+from orch.errors import UsageFault, innermost
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,9 +43,9 @@ def write_whole(path: Path, parts: Iterable[str], *, mode: int = 0o666, over: bo
     except FileExistsError:
         mend = "choose another name, or add --force"
         raise UsageFault("is there already", place=str(path), mend=mend) from None
-    except OSError as fault:
+    except (OSError, RuntimeError) as fault:  # links that lead in a circle are a RuntimeError
         raise UsageFault(
-            f"can't be written: {fault.strerror}",
+            f"can't be written: {innermost(fault)}",
             place=str(path),
             mend="choose another path, or make room there",
         ) from fault
@@ -56,6 +56,6 @@ def _fill(path: Path, parts: Iterable[str], mode: int, how: int) -> None:
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.writelines(parts)
-    except OSError:
+    except BaseException:
         path.unlink()
         raise

@@ -139,7 +139,7 @@ class Routes:
     def endpoints(self, service: str) -> Iterator[str]:
         """Addresses at which a Service answers from outside."""
         for row in self._to(service):
-            yield from _ENDPOINTS[row["kind"]](self, row)
+            yield from _ENDPOINTS[row["kind"]](row, list(self._gateways(row)))
 
     def refusal(self, service: str) -> str:
         """What stands between the world and a Service; empty when nothing is known to."""
@@ -157,36 +157,39 @@ class Routes:
         named = {one.get("name") for one in parents if not one.get("namespace")}
         yield from (one for one in self.rows.get("Gateway", ()) if marks.name_of(one) in named)
 
-    def _of_ingress(self, row: Row) -> Iterator[str]:
-        scheme = "https" if part(row, ("spec", "tls")) else "http"
-        held = part(row, ("status", "loadBalancer", "ingress")) or ()
-        for rule in part(row, ("spec", "rules")) or ():
-            addresses = [one.get("ip") or one.get("hostname") for one in held]
-            hosts = [rule["host"]] if rule.get("host") else addresses
-            yield from (f"{scheme}://{host}" for host in hosts)
 
-    def _of_gateway(self, row: Row) -> Iterator[str]:
-        gateways = list(self._gateways(row))
-        scheme = "https" if any(_is_encrypted(row, one) for one in gateways) else "http"
-        held = (one for gateway in gateways for one in part(gateway, ("status", "addresses")) or ())
-        hosts = part(row, ("spec", "hostnames")) or [one.get("value") for one in held]
+def _of_ingress(row: Row, _gateways: Sequence[Row]) -> Iterator[str]:
+    scheme = "https" if part(row, ("spec", "tls")) else "http"
+    held = part(row, ("status", "loadBalancer", "ingress")) or ()
+    for rule in part(row, ("spec", "rules")) or ():
+        addresses = [one.get("ip") or one.get("hostname") for one in held]
+        hosts = [rule["host"]] if rule.get("host") else addresses
         yield from (f"{scheme}://{host}" for host in hosts)
 
-    def _of_route(self, row: Row) -> Iterator[str]:
-        scheme = "https" if part(row, ("spec", "tls")) else "http"
-        admitted = [one.get("host") for one in part(row, ("status", "ingress")) or ()]
-        host = part(row, ("spec", "host")) or next(filter(None, admitted), "")
-        if part(row, ("spec", "wildcardPolicy")) == "Subdomain":
-            host = f"*.{host.partition('.')[2]}"
-        if host:
-            yield f"{scheme}://{host}"
+
+def _of_http_route(row: Row, gateways: Sequence[Row]) -> Iterator[str]:
+    scheme = "https" if any(_is_encrypted(row, one) for one in gateways) else "http"
+    held = (one for gateway in gateways for one in part(gateway, ("status", "addresses")) or ())
+    hosts = part(row, ("spec", "hostnames")) or [one.get("value") for one in held]
+    yield from (f"{scheme}://{host}" for host in hosts)
 
 
-_ENDPOINTS: Mapping[str, Callable[[Routes, Row], Iterator[str]]] = {
-    "Ingress": Routes._of_ingress,  # noqa: SLF001
-    "HTTPRoute": Routes._of_gateway,  # noqa: SLF001
-    "Route": Routes._of_route,  # noqa: SLF001
+def _of_route(row: Row, _gateways: Sequence[Row]) -> Iterator[str]:
+    scheme = "https" if part(row, ("spec", "tls")) else "http"
+    admitted = [one.get("host") for one in part(row, ("status", "ingress")) or ()]
+    host = part(row, ("spec", "host")) or next(filter(None, admitted), "")
+    if part(row, ("spec", "wildcardPolicy")) == "Subdomain":
+        host = f"*.{host.partition('.')[2]}"
+    if host:
+        yield f"{scheme}://{host}"
+
+
+_ENDPOINTS: Mapping[str, Callable[[Row, Sequence[Row]], Iterator[str]]] = {
+    "Ingress": _of_ingress,
+    "HTTPRoute": _of_http_route,
+    "Route": _of_route,
 }
+"""Addresses of a way in, by its kind; each is given the Gateways that it hangs on."""
 
 
 def _is_encrypted(row: Row, gateway: Row) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from orch.compile.builder import ManifestBuilder
@@ -61,22 +60,23 @@ def compile_kubernetes(app: Application, facts: ClusterFacts) -> Manifest:
     compile_routes(scope)
     tell_of_users(scope)
     make.core(make.app.fidelity)
-    return _with_versions(make.build(), app, facts)
+    _tell_of_versions(scope)
+    return make.build()
 
 
-def _with_versions(manifest: Manifest, app: Application, facts: ClusterFacts) -> Manifest:
+def _tell_of_versions(scope: Scope) -> None:
     """Say which API versions were chosen, and what a sidecar is, where versions differ in it."""
+    app, facts = scope.app, scope.facts
     chosen = {
-        resource.kind: str(resource.body.get("apiVersion"))
-        for resource in manifest.resources
+        resource.kind: resource.body["apiVersion"]
+        for resource in scope.begun.values()
         if resource.kind in CHANGED
     }
     said = [f"{kind} of {version}" for kind, version in sorted(chosen.items())]
     if any(unit.sidecars for unit in (*app.services.values(), *app.jobs.values())):
         said.append("sidecars natively" if facts.has("sidecars") else "sidecars as containers")
-    if not said:
-        return manifest
-    return replace(manifest, notes=(*manifest.notes, f"by its version: {', '.join(said)}"))
+    if said:
+        scope.make.note(f"by its version: {', '.join(said)}")
 
 
 def _account(scope: Scope) -> None:

@@ -139,9 +139,10 @@ class ContainerCompiler:
         base, protocol = (*self._path, "ports"), value.protocol.upper()
         standing: list[dict[str, Any]] = self._pod.standing(base) or []
         listed = [(one["containerPort"], one["protocol"]) for one in standing]
-        twice = (value.target, protocol) in listed
-        there = standing[listed.index((value.target, protocol))] if twice else {}
-        path = (*base, standing.index(there) if twice else len(standing))
+        key = (value.target, protocol)
+        index = listed.index(key) if key in listed else len(listed)
+        there = standing[index] if key in listed else {}
+        path = (*base, index)
         put((*path, "containerPort"), port.target)
         put((*path, "protocol"), port.protocol, value=protocol)
         if value.name is not None:

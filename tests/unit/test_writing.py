@@ -82,3 +82,20 @@ def test_a_folder_and_a_missing_one_are_told(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none" / "plan"):
         with pytest.raises(UsageFault, match="can't be written"):
             write_whole(path, ["text"])
+
+
+def test_links_that_lead_in_a_circle_are_told(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    with pytest.raises(UsageFault, match="can't be written"):
+        write_whole(tmp_path / "a", ["text"])
+
+
+def test_an_interrupt_leaves_no_half_of_a_file(tmp_path: Path) -> None:
+    def cut() -> Iterator[str]:
+        yield "the first half"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_whole(tmp_path / "plan", cut())
+    assert list(tmp_path.iterdir()) == []

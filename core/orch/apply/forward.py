@@ -76,7 +76,8 @@ class Listener:
             except OrchError as fault:
                 self._say(str(fault))
             finally:
-                tunnel.close()
+                with suppress(OSError):  # it may have ended by itself
+                    tunnel.close()
 
 
 class _Joint:

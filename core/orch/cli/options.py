@@ -141,6 +141,55 @@ def spec_options(function: Function) -> Function:
     )
 
 
+_TARGET = (
+    option(
+        "-b",
+        "--backend",
+        metavar="NAME",
+        envvar="ORCH_BACKEND",
+        heading=TARGET,
+        shell_complete=complete_backends,
+        help="Backend to use. Default: native.",
+    ),
+    option(
+        "--target",
+        metavar="NAME",
+        envvar="ORCH_TARGET",
+        heading=TARGET,
+        shell_complete=complete_targets,
+        help="A target of targets.yaml.",
+    ),
+    option(
+        "--namespace",
+        metavar="NAME",
+        envvar="ORCH_NAMESPACE",
+        heading=TARGET,
+        help="Namespace on the target. Default: default.",
+    ),
+    option(
+        "--name",
+        metavar="NAME",
+        heading=TARGET,
+        help="Name of the application there. Default: the spec's.",
+    ),
+    option(
+        "--flavour",
+        metavar="NAME",
+        heading=TARGET,
+        shell_complete=complete_flavours,
+        help="Kind of the platform, such as eks, when the target does not tell it.",
+    ),
+    option(
+        "--option",
+        "backend_option",
+        multiple=True,
+        type=Pair(),
+        heading=TARGET,
+        help="A setting of the backend; see orch backends.",
+    ),
+)
+
+
 def target_options(function: Function) -> Function:
     """Where to: `target` becomes a TargetChoice."""
 
@@ -158,54 +207,7 @@ def target_options(function: Function) -> Function:
         choice = TargetChoice(backend, target, namespace, name, options)
         return function(target=choice, **rest)
 
-    return _with(
-        bundled,
-        option(
-            "-b",
-            "--backend",
-            metavar="NAME",
-            envvar="ORCH_BACKEND",
-            heading=TARGET,
-            shell_complete=complete_backends,
-            help="Backend to use. Default: native.",
-        ),
-        option(
-            "--target",
-            metavar="NAME",
-            envvar="ORCH_TARGET",
-            heading=TARGET,
-            shell_complete=complete_targets,
-            help="A target of targets.yaml.",
-        ),
-        option(
-            "--namespace",
-            metavar="NAME",
-            envvar="ORCH_NAMESPACE",
-            heading=TARGET,
-            help="Namespace on the target. Default: default.",
-        ),
-        option(
-            "--name",
-            metavar="NAME",
-            heading=TARGET,
-            help="Name of the application there. Default: the spec's.",
-        ),
-        option(
-            "--flavour",
-            metavar="NAME",
-            heading=TARGET,
-            shell_complete=complete_flavours,
-            help="Kind of the platform, such as eks, when the target does not tell it.",
-        ),
-        option(
-            "--option",
-            "backend_option",
-            multiple=True,
-            type=Pair(),
-            heading=TARGET,
-            help="A setting of the backend; see orch backends.",
-        ),
-    )
+    return _with(bundled, *_TARGET)
 
 
 def rollout_options(function: Function) -> Function:
