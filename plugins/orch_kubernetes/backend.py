@@ -3,35 +3,38 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from orch.errors import UsageFault
 from orch.types import EventKind, Instance, Operation
-from orch_kubernetes import marks, names
-from orch_kubernetes.absence import Absence
-from orch_kubernetes.admission import Verdicts
+from orch_kubernetes import names
+from orch_kubernetes.api import marks
+from orch_kubernetes.api.client import KubernetesClient
+from orch_kubernetes.api.kinds import CLAIM
+from orch_kubernetes.api.sighting import sighting, storage_classes
+from orch_kubernetes.api.watching import Watched
 from orch_kubernetes.capabilities import capabilities
-from orch_kubernetes.changes import Change, Handover, hand_over
-from orch_kubernetes.client import KubernetesClient
+from orch_kubernetes.change.absence import Absence
+from orch_kubernetes.change.changes import Change, Handover, hand_over
+from orch_kubernetes.change.predict import Prediction
+from orch_kubernetes.change.runs import remember_run
+from orch_kubernetes.change.sights import Cluster, Observer
+from orch_kubernetes.change.store import KubernetesStore
+from orch_kubernetes.change.versions import collect_configs, forget_secrets, held_secrets
 from orch_kubernetes.commands import join
-from orch_kubernetes.compile import compile_kubernetes
+from orch_kubernetes.compile.compile import compile_kubernetes
 from orch_kubernetes.facts import facts_of, sighted, yes_or_no
-from orch_kubernetes.forward import PodTunnel, dial, port_of
-from orch_kubernetes.happenings import events
-from orch_kubernetes.kinds import CLAIM
-from orch_kubernetes.live import LiveRead
-from orch_kubernetes.predict import Prediction
-from orch_kubernetes.rollout import Watch
-from orch_kubernetes.runs import remember_run
-from orch_kubernetes.sights import Cluster, Observer
-from orch_kubernetes.status import status_of
-from orch_kubernetes.store import KubernetesStore
-from orch_kubernetes.streams import logs
-from orch_kubernetes.versions import collect_configs, forget_secrets, held_secrets
-from orch_kubernetes.watching import Watched
-from orch_kubernetes.ways_in import SERVICE_NAME, slices_path
-from orch_kubernetes.why import why
+from orch_kubernetes.watch import ways
+from orch_kubernetes.watch.admission import Verdicts
+from orch_kubernetes.watch.forward import PodTunnel, dial, port_of
+from orch_kubernetes.watch.happenings import events
+from orch_kubernetes.watch.rollout import Watch
+from orch_kubernetes.watch.status import status_of
+from orch_kubernetes.watch.streams import logs
+from orch_kubernetes.watch.ways_in import SERVICE_NAME, slices_path
+from orch_kubernetes.watch.why import why
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -40,7 +43,8 @@ if TYPE_CHECKING:
     from orch.backend.contract import LogQuery, Reading
     from orch.spec.application import Application
     from orch.types import Action, Event, LogLine, Manifest, Snapshot, Status
-    from orch_kubernetes.facts import ClusterFacts
+    from orch_kubernetes.classes import StorageClass
+    from orch_kubernetes.facts import ClusterFacts, Sighting
 
 Row = dict[str, Any]
 
@@ -56,6 +60,7 @@ class KubernetesBackend:
         self.client = KubernetesClient(self._options)
         facts_of(self._options)
         self._is_asked = False
+        self._compiled_for: Instance | None = None
         self._watched: dict[str, Watched] = {}
         self._handed_over: dict[str, Handover] = {}
         self._verdicts = Verdicts()
@@ -70,10 +75,18 @@ class KubernetesBackend:
 
     @cached_property
     def _sighted(self) -> ClusterFacts:
-        return sighted(self._options, self.client.sighting())
+        return sighted(self._options, self._seen)
 
-    def sight(self) -> None:
+    @cached_property
+    def _seen(self) -> Sighting:
+        return sighting(self.client)
+
+    def sight(self, instance: Instance) -> None:
         """Ask the cluster what it is, also one that is kubectl's own or the one this runs in."""
+        self._ask()
+        self._compiled_for = instance
+
+    def _ask(self) -> None:
         self._is_asked = bool(self._sighted)
 
     # -- what needs no cluster -----------------------------------------------------------------
@@ -84,12 +97,27 @@ class KubernetesBackend:
 
     def compile(self, app: Application) -> Manifest:
         """The application in objects of the API."""
-        return compile_kubernetes(app, self.facts)
+        return compile_kubernetes(app, self._facts_for(app))
+
+    def _facts_for(self, app: Application) -> ClusterFacts:
+        """The facts; of a cluster that is asked also what is there for its volumes and routes."""
+        facts = self.facts
+        if facts is not self.__dict__.get("_sighted"):
+            return facts
+        if app.routes and self._compiled_for is not None:
+            standing = ways.standing(self._cluster(self._compiled_for))
+            facts = sighted(self._options, replace(self._seen, standing=standing))
+        own = any(not volume.external for volume in app.volumes.values())
+        return replace(facts, classes=self._classes) if own else facts
+
+    @cached_property
+    def _classes(self) -> tuple[StorageClass, ...] | None:
+        return storage_classes(self.client)
 
     # -- observe and apply ---------------------------------------------------------------------
 
     def _cluster(self, instance: Instance) -> Cluster:
-        self.sight()
+        self._ask()
         return Cluster(self.client, self.facts, instance, self._absence)
 
     def observe(self, instance: Instance, manifest: Manifest | None) -> Snapshot:
@@ -217,6 +245,8 @@ class KubernetesBackend:
 
     def read_live(self, selector: str, namespace: str = "") -> Reading:
         """The spec of what runs, by an application's name or by labels."""
+        from orch_kubernetes.adopt.live import LiveRead  # with the whole reader
+
         return LiveRead(self.client, selector, namespace).read()
 
     # -- the store -----------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from orch.backend.capabilities import Capabilities
 from orch.frozen import FrozenDict
 from orch.types import Fidelity
-from orch_kubernetes.flavours import INGRESS
+from orch_kubernetes.flavours import GATEWAY, INGRESS, ROUTE
 from orch_kubernetes.names import AUTOSCALED, RULE
 from orch_kubernetes.rules import CONTAINER, JOB, NETWORK, SERVICE
 from orch_kubernetes.sizes import size_rule
@@ -46,7 +46,7 @@ _NATIVE: Mapping[str, tuple[str, ...]] = {
     "volumes.*": ("size", "access", "per_replica", "driver", "labels", "name", "external"),
     "networks.*": ("labels",),
     "configs.*": ("file", "content", "encoding", "external", "labels"),
-    "secrets.*": ("provider", "key", "path", "options", "external", "labels"),
+    "secrets.*": ("provider", "key", "path", "options", "encoding", "external", "labels"),
     "registries.*": ("username", "password"),
     "routes.*": ("host", "path", "service", "port", "tls"),
 }
@@ -94,8 +94,12 @@ _LOST = (
     "policies.*.from.*.port",
 )  # fmt: skip
 _WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob")
+HOLDS = 1 << 20
+"""Bytes that a ConfigMap or Secret may hold."""
 _WAYS_IN = ("Ingress", "HTTPRoute", "Route")
 """Kinds that one part of the spec may become: it keeps its id, and its object is replaced."""
+_OVERRIDDEN_WAYS = {GATEWAY: ("httpRoute", "gateway"), INGRESS: ("ingress",), ROUTE: ("route",)}
+"""What overrides call the objects that routes become, by how routes are made."""
 LIMITS: Mapping[str, object] = FrozenDict(
     {
         "immutable": (
@@ -117,6 +121,7 @@ LIMITS: Mapping[str, object] = FrozenDict(
         "exclusive": (),
         "content_named": ("ConfigMap", "Secret"),
         "stateful": ("PersistentVolumeClaim",),
+        "secret_bytes": (0, HOLDS),
     }
 )  # fmt: skip
 _POD_LISTS: Mapping[str, tuple[str, ...]] = {
@@ -221,13 +226,19 @@ def _by_flavour(facts: ClusterFacts) -> dict[str, Fidelity]:
         "routes.*.weight": Fidelity.LOST if facts.routes == INGRESS else Fidelity.NATIVE,
     }
     fields |= {f"{unit}.networks.*": between for unit in _UNITS}
+    if facts.gateway:
+        fields["services.*.overrides.kubernetes.gateway.**"] = Fidelity.LOST
+    for routes, kinds in _OVERRIDDEN_WAYS.items():
+        if routes != facts.routes:
+            others = _below(("services.*.overrides.kubernetes",), *(f"{kind}.**" for kind in kinds))
+            fields |= dict.fromkeys(others, Fidelity.LOST)
     if facts.routes_told:
         fields["routes.*.service.**"] = Fidelity.DEGRADED
     if not facts.tls_secrets:
         lost = _below(("routes.*.tls",), "cert.**", "key.**", "acme")
         fields |= dict.fromkeys(lost, Fidelity.LOST)
     if "user" in flavour.refused:
-        fields |= dict.fromkeys(_below(_ANYWHERE, "user.**", "group_add.**"), Fidelity.LOST)
+        fields |= dict.fromkeys(_below(_ANYWHERE, "user.**"), Fidelity.LOST)
         files = _below(_ANYWHERE, "configs.*.gid", "secrets.*.gid")
         fields |= dict.fromkeys(files, Fidelity.LOST)
     if "host_network" in flavour.refused:

@@ -16,7 +16,7 @@ from orch.errors import Unreachable, UsageFault
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from orch_kubernetes.client import KubernetesClient
+    from orch_kubernetes.api.client import KubernetesClient
 
 _CHUNK = 32768
 STDIN, STDOUT, STDERR, ERROR, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255

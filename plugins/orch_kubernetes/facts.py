@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from orch.errors import UsageFault
+from orch.frozen import EMPTY
 from orch_kubernetes.flavours import (
     ENDED,
     FLAVOURS,
@@ -22,6 +23,8 @@ from orch_kubernetes.flavours import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from orch_kubernetes.classes import StorageClass
 
 Version = tuple[int, int]
 OLDEST, NEWEST = (1, 20), (1, 37)
@@ -61,7 +64,8 @@ class ClusterFacts:
     `gateway` is a Gateway that is there, as NAME or NAMESPACE/NAME; empty makes one.
     `routes_because` says why routes are made so, and `routes_need` what has to be set up before
     they lead anywhere. `load_balancer` says that Services of that type get an address, and
-    `enforces_policies` that rules between pods hold.
+    `enforces_policies` that rules between pods hold. `classes` are the storage classes that are
+    there, None where nobody knows.
     """
 
     version: Version = (1, 36)
@@ -77,6 +81,7 @@ class ClusterFacts:
     issuer: str = "letsencrypt"
     storage_class: str = ""
     shared_storage_class: str = ""
+    classes: tuple[StorageClass, ...] | None = None
 
     def has(self, feature: str) -> bool:
         """Whether this version has a feature of the table above."""
@@ -153,7 +158,8 @@ def facts_of(options: Mapping[str, str]) -> ClusterFacts:
 class Sighting:
     """What a cluster tells of itself: its version, groups of its API, labels of each node.
 
-    `ingress_default` says that one class of Ingresses is its default.
+    `ingress_default` says that one class of Ingresses is its default. `standing` tells how routes
+    of the application were made before, each with the class that it names, if any.
     """
 
     version: str
@@ -162,21 +168,28 @@ class Sighting:
     ingress_classes: tuple[str, ...] = ()
     ingress_default: bool = False
     gateway_classes: tuple[str, ...] = ()
+    standing: Mapping[str, str] = EMPTY
 
 
 def sighted(options: Mapping[str, str], seen: Sighting) -> ClusterFacts:
-    """The facts of a cluster that was asked; what the target's options say wins."""
+    """The facts of a cluster that was asked; what the target's options say wins.
+
+    Ways in that stand keep their kind and their class, whatever a cluster has got since: another
+    controller answers at another address.
+    """
     flavour = options.get("flavour") or recognise(seen.version, seen.groups, seen.nodes).name
     said = facts_of({**options, "flavour": flavour, "version": _asked(options, seen)})
     routes, because = said.routes, said.routes_because
     if not options.get("routes"):
-        routes, because = _routes(seen, said)
-    ingress = options.get("ingress_class") or _chosen(seen.ingress_classes, said.ingress_class)
-    if seen.ingress_default and not options.get("ingress_class"):
-        ingress = ""
+        routes, because = _staying(seen, *_routes(seen, said))
+    ingress = options.get("ingress_class")
+    if not ingress:
+        usual = _chosen(seen.ingress_classes, said.ingress_class)
+        ingress = seen.standing.get(INGRESS, "" if seen.ingress_default else usual)
     balances = not seen.groups.isdisjoint(_BALANCERS)
     enforces = not seen.groups.isdisjoint(_ENFORCERS)
-    gateway = options.get("gateway_class") or _chosen(seen.gateway_classes, said.gateway_class)
+    usual = _chosen(seen.gateway_classes, said.gateway_class)
+    gateway = options.get("gateway_class") or seen.standing.get(GATEWAY) or usual
     return replace(
         said,
         routes=routes,
@@ -232,6 +245,14 @@ def _routes(seen: Sighting, said: ClusterFacts) -> tuple[str, str]:
     if said.gateway:
         return GATEWAY, "the target names a Gateway"
     return INGRESS, "the cluster has no class of Gateways that was accepted"
+
+
+def _staying(seen: Sighting, routes: str, because: str) -> tuple[str, str]:
+    """How routes stand already, where that is not how they would be made today."""
+    if not seen.standing or routes in seen.standing:
+        return routes, because
+    stays = next(iter(seen.standing))
+    return stays, f"so they stand; --option routes={routes} moves them, as {because}"
 
 
 def _need(

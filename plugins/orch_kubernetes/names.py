@@ -22,6 +22,7 @@ APP, SERVICE = "orch/app", "orch/service"
 ADDRESSES = ("address/", "published/")
 """How ids of Services begin that lead to one workload."""
 AUTOSCALED = "orch/autoscaled"
+ACCOUNT = "orch/account"
 CANARY, PROMOTE = "orch/canary", "orch/promote"
 DEADLINE, FAILURE_ACTION = "orch/progress-deadline", "orch/failure-action"
 FAILURE_RATIO, EXTERNAL = "orch/max-failure-ratio", "orch/external"

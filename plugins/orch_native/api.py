@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-PROTOCOL = 1
+from pydantic import Base64Bytes  # noqa: TC002  (read as requests are parsed)
+
+PROTOCOL = 2
 """Grows when a client of an older version could misunderstand an answer."""
 
 
@@ -132,12 +134,13 @@ class Problem:
 class Put:
     """A resource to be written. `expect_version` is None for any, empty for "must not exist".
 
-    `formerly` is the name of a service or job that becomes this one, with all that it has.
+    `formerly` is the name of a service or job that becomes this one, with all that it has. As
+    JSON, `secrets` holds values in base64.
     """
 
     body: dict[str, Any]
     revision: int = 0
-    secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    secrets: dict[str, Base64Bytes] = field(default_factory=dict, repr=False)
     expect_version: str | None = None
     as_applied: bool = True
     formerly: str = ""

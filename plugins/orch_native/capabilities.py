@@ -58,7 +58,9 @@ NOUNS: Mapping[str, tuple[str, ...]] = FrozenDict(
             "labels", "name", "external",
         ),
         "configs.*": ("file", "content", "encoding", "external", "name", "labels"),
-        "secrets.*": ("provider", "key", "path", "options", "external", "name", "labels"),
+        "secrets.*": (
+            "provider", "key", "path", "options", "encoding", "external", "name", "labels",
+        ),
         "policies.*": ("to", "from"),
         "registries.*": ("username", "password"),
     }

@@ -7,6 +7,7 @@ see `wire_faults`.
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote
@@ -95,7 +96,7 @@ class NativeClient:
         body: Mapping[str, Any],
         *,
         revision: int = 0,
-        secrets: Mapping[str, str] = EMPTY,
+        secrets: Mapping[str, bytes] = EMPTY,
         expect_version: str | None = None,
         as_applied: bool = True,
         formerly: str = "",
@@ -111,7 +112,7 @@ class NativeClient:
         put = {
             "body": body,
             "revision": revision,
-            "secrets": dict(secrets),
+            "secrets": {name: b64encode(value).decode() for name, value in secrets.items()},
             "expect_version": expect_version,
             "as_applied": as_applied,
             "formerly": formerly,

@@ -104,7 +104,7 @@ class _Compiler:
 
     def _secret(self, name: str, view: View) -> None:
         resource = self.make.resource("secret", f"secret/{name}", name)
-        for source in ("provider", "key", "path", "options"):
+        for source in ("provider", "key", "path", "options", "encoding"):
             self.make.core(view.field(source))
         resource.put("external", view.external)
         resource.put("name", view.name)

@@ -38,7 +38,7 @@ class EnvironmentSecrets:
 
 
 class FileSecrets:
-    """`{provider: file, path: ./db_password.txt}`: a UTF-8 file, relative to the spec.
+    """`{provider: file, path: ./db_password.txt}`: a file, relative to the spec.
 
     Its content is the secret to the byte, as with Docker's and Kubernetes' files: a newline at the
     end belongs to it. `options: {trim: "true"}` takes one such newline away, for the files
@@ -47,33 +47,29 @@ class FileSecrets:
 
     name = "file"
 
-    def read(self, name: str, source: Mapping[str, Any], base: Path) -> str:
+    def read(self, name: str, source: Mapping[str, Any], base: Path) -> bytes:
         """The file's content. Raises UsageFault when it can't be read; never shows it."""
         place = f"secrets.{name}"
         given = source.get("path")
         if not given:
             mend = "write path: FILE beside provider: file"
             raise UsageFault("the provider `file` needs a path", place=place, mend=mend)
-        text = _content(base / str(given), place)
+        data = _content(base / str(given), place)
         if str((source.get("options") or {}).get("trim", "false")).lower() == "true":
-            return text.removesuffix("\n").removesuffix("\r")
-        return text
+            return data.removesuffix(b"\n").removesuffix(b"\r")
+        return data
 
     def version(self, name: str, source: Mapping[str, Any], base: Path) -> str | None:  # noqa: ARG002
         """None: a file knows no versions, and its time of change proves nothing."""
         return None
 
 
-def _content(path: Path, place: str) -> str:
+def _content(path: Path, place: str) -> bytes:
     try:
-        return path.read_bytes().decode()
+        return path.read_bytes()
     except OSError as fault:
         raise UsageFault(
             f"{path} can't be read: {fault.strerror}", place=place, mend="write the file"
-        ) from None
-    except UnicodeDecodeError:
-        raise UsageFault(
-            f"{path} is not UTF-8 text", place=place, mend="encode it, as with base64"
         ) from None
 
 

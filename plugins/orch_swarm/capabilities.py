@@ -32,7 +32,7 @@ _NATIVE: Mapping[str, tuple[str, ...]] = {
         "labels", "name", "external",
     ),
     "configs.*": ("file", "content", "encoding", "external", "labels"),
-    "secrets.*": ("provider", "key", "path", "options", "external", "labels"),
+    "secrets.*": ("provider", "key", "path", "options", "encoding", "external", "labels"),
     "registries.*": ("username", "password"),
 }  # fmt: skip
 _WHOLE = ("apiVersion", "name", "labels.**", "fidelity.**")
@@ -91,6 +91,7 @@ LIMITS: Mapping[str, object] = FrozenDict(
         "initial": FrozenDict({"volume:Labels": "", "job:Labels": "RunsOnce"}),
         "exclusive": ("service:EndpointSpec.Ports.*.PublishedPort",),
         "content_named": ("config", "secret"),
+        "secret_bytes": (1, 500 * 1024 - 1),
     }
 )  # fmt: skip
 

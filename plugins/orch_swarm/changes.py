@@ -210,7 +210,7 @@ class Change:
         password = self._action.secrets.get(login["secret"])
         if password is None:
             return None
-        return {"username": login["username"], "password": password}
+        return {"username": login["username"], "password": password.decode()}
 
     def _image(
         self, spec: Row, row: Row | None, login: Mapping[str, str] | None
@@ -300,7 +300,7 @@ class Change:
     def _content(self, body: Mapping[str, Any]) -> bytes:
         action = self._action
         if action.kind == "secret":
-            return action.secrets[action.id.partition("/")[2]].encode()
+            return action.secrets[action.id.partition("/")[2]]
         if action.kind == "registry":
             return json.dumps({k: body[k] for k in ("Username", "Secret") if k in body}).encode()
         text = str(body.get("Content", ""))

@@ -111,7 +111,7 @@ def _secret(make: ManifestBuilder, refs: References, name: str, view: View) -> N
     resource = make.resource(kind, f"secret/{name}", refs.secret_name(name, secret))
     if logs_in and not secret.external:
         resource.set(("Labels", names.LOGIN), "yes")
-    for source in ("provider", "key", "path", "options"):
+    for source in ("provider", "key", "path", "options", "encoding"):
         make.core(view.field(source))
     if secret.external:
         resource.put("External", view.external)

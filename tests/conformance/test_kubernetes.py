@@ -9,9 +9,9 @@ import pytest
 
 from orch.testing.conformance import BackendConformance, Trial
 from orch.testing.workloads import Containers
+from orch_kubernetes.api.marks import space_of
 from orch_kubernetes.backend import KubernetesBackend
 from orch_kubernetes.capabilities import FEATURES
-from orch_kubernetes.marks import space_of
 from tests.kubernetes_api.conftest import kubernetes_api
 
 if TYPE_CHECKING:

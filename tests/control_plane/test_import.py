@@ -13,7 +13,7 @@ from orch.errors import UsageFault
 from orch.testing.conformance import Trial
 from orch.testing.workloads import Containers
 from orch.types import Operation, render_path
-from orch_kubernetes.ways_in import slices_path
+from orch_kubernetes.watch.ways_in import slices_path
 from tests.integration.kubernetes.readings import applied, lost
 
 if TYPE_CHECKING:

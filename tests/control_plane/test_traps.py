@@ -203,3 +203,37 @@ def test_a_rollout_is_watched_on_when_the_api_comes_back(
     assert killed
     assert outcome.verdict is Verdict.DONE
     assert trial.pending(trial.web("two", replicas=2)) == []
+
+
+TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"
+
+
+def test_an_account_of_its_own_gives_its_pods_a_token_and_goes_again(
+    trial: Trial, place: Place
+) -> None:
+    trial.deployed(trial.web("one"))
+    assert trial.exec(f"test -e {TOKEN}") != 0
+    role = {"metadata": {"annotations": {"example.com/role": "web"}}}
+    account = {**role, "automountServiceAccountToken": True}
+    overrides = {"kubernetes": {"serviceAccount": account}}
+    trial.deployed(with_service(trial.web("one"), overrides=overrides))
+    assert trial.exec(f"test -s {TOKEN}") == 0
+    called = f"{trial.instance.name}-web"
+    made = place.client.get(place.path("serviceaccounts", called))
+    assert made["metadata"]["annotations"]["example.com/role"] == "web"
+    trial.deployed(trial.web("one"))
+    assert trial.exec(f"test -e {TOKEN}") != 0
+    assert place.client.one(place.path("serviceaccounts", called)) is None
+    assert trial.pending(trial.web("one")) == []
+
+
+def test_a_class_of_storage_that_is_not_there_is_told(trial: Trial) -> None:
+    mount = {"type": "volume", "source": "data", "target": "/data"}
+
+    def told(**volume: Any) -> list[str]:
+        document = with_service(trial.web("one"), volumes=[mount])
+        judged = trial.plan({**document, "volumes": {"data": volume}}).judgement.reported
+        return [row.reason for row in judged if "the cluster has no" in row.reason]
+
+    assert told() == []
+    assert ["'nowhere'" in reason for reason in told(driver="nowhere")] == [True]

@@ -24,6 +24,7 @@ APPLETS = [
     "sh",
     "ls",
     "cat",
+    "sha256sum",
     "echo",
     "sleep",
     "httpd",

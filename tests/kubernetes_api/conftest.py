@@ -18,7 +18,7 @@ def kubernetes_api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
     if not SCHEMAS.is_dir():
         pytest.skip(f"the schemas are not at {SCHEMAS}; ORCH_SCHEMAS names their place")
     # The double has no nodes that would have to hear of anything.
-    monkeypatch.setattr("orch_kubernetes.rollout.SPREAD", 0.0)
+    monkeypatch.setattr("orch_kubernetes.watch.rollout.SPREAD", 0.0)
     api = Api()
     api.start()
     yield api

@@ -74,10 +74,20 @@ class Platform:
         self.lock = self.changed
         for name in ("default", "kube-system"):
             self.make_namespace(name)
+        self.make_class("standard", default=True)
 
     def make_namespace(self, name: str) -> None:
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
         self.create(("", "namespaces", "", name), body, "kubectl")
+
+    def make_class(self, name: str, made_by: str = "example.com", *, default: bool = False) -> None:
+        """A storage class; by itself a cluster has one, which is its default."""
+        noted = {"storageclass.kubernetes.io/is-default-class": "true"} if default else {}
+        body = {
+            "apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "provisioner": made_by,
+            "metadata": {"name": name, "annotations": noted},
+        }  # fmt: skip
+        self.create(("storage.k8s.io", "storageclasses", "", name), body, "kubectl")
 
     # -- reading -------------------------------------------------------------------------------
 

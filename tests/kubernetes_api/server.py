@@ -18,12 +18,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import yaml
 
+from tests.kubernetes_api import gateway
 from tests.kubernetes_api.controllers import Controllers
 from tests.kubernetes_api.forwarding import forward
 from tests.kubernetes_api.platform import Key, Platform, Refusal, Row, matches
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
 _PATH = re.compile(
@@ -40,10 +41,12 @@ KINDS = {
     "horizontalpodautoscalers": "HorizontalPodAutoscaler", "ingresses": "Ingress",
     "poddisruptionbudgets": "PodDisruptionBudget", "networkpolicies": "NetworkPolicy",
     "priorityclasses": "PriorityClass", "ingressclasses": "IngressClass",
+    "storageclasses": "StorageClass",
     "endpointslices": "EndpointSlice", "widgets": "Widget",
     "gateways": "Gateway", "httproutes": "HTTPRoute", "routes": "Route",
+    "gatewayclasses": "GatewayClass",
 }  # fmt: skip
-ADDITIONS = frozenset({"gateways", "httproutes", "routes"})
+ADDITIONS = frozenset({"gatewayclasses", "gateways", "httproutes", "routes"})
 """Kinds that a cluster has only once somebody has installed what brings them."""
 GROUPS = {
     "v1": (
@@ -57,17 +60,20 @@ GROUPS = {
     "policy/v1": ("poddisruptionbudgets",),
     "networking.k8s.io/v1": ("ingresses", "networkpolicies", "ingressclasses"),
     "coordination.k8s.io/v1": ("leases",),
+    "storage.k8s.io/v1": ("storageclasses",),
     "discovery.k8s.io/v1": ("endpointslices",),
     "scheduling.k8s.io/v1": ("priorityclasses",),
     "example.com/v1": ("widgets",),
 }  # fmt: skip
-WIDE = ("namespaces", "nodes", "priorityclasses", "ingressclasses")
+WIDE = (
+    "namespaces", "nodes", "priorityclasses", "ingressclasses", "storageclasses", "gatewayclasses",
+)  # fmt: skip
 
 
-def groups() -> list[Row]:
+def groups(installed: Collection[str] = ()) -> list[Row]:
     """The groups of the API with their versions, the first one preferred."""
     found: dict[str, list[Row]] = {}
-    for api in GROUPS:
+    for api in (*GROUPS, *([gateway.API] if "gatewayclasses" in installed else [])):
         group, slash, _ = api.partition("/")
         if slash:
             found.setdefault(group, []).append({"groupVersion": api})
@@ -104,6 +110,12 @@ class Fault:
         return bool(self.times and named and dry and self.after is after)
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+    """Of many who come at once, one whom a short queue turns away comes a second later."""
+
+
 @dataclass
 class Api:
     """A running double: its objects, its controllers, its faults, and every call it was asked."""
@@ -124,8 +136,7 @@ class Api:
         class Bound(Handler):
             server_api = api
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Bound)
-        self.server.daemon_threads = True
+        self.server = _Server(("127.0.0.1", 0), Bound)
         self.controllers = Controllers(self.platform)
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
         self.thread.start()
@@ -243,7 +254,7 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/version":
             return 200, {"gitVersion": self.server_api.version}
         if path == "/apis":
-            return 200, {"groups": groups()}
+            return 200, {"groups": groups(self.server_api.installed)}
         table = path.removeprefix("/apis/").removeprefix("/api/")
         if table in GROUPS:
             return 200, {"resources": resources(table)}

@@ -21,6 +21,7 @@ TO_DO = {
     "test_what_failed_is_tried_again_as_it_is": RUNS_NOTHING,
     "test_what_waits_for_a_failed_service_is_not_touched": RUNS_NOTHING,
     "test_a_changed_config_is_shown_and_replaces_replicas": "compile carries no configs",
+    "test_a_secret_that_is_no_text_is_refused_as_a_variable": "compile carries no secrets",
     "test_a_secret_value_is_in_nothing_that_is_shown_or_kept": "compile carries no secrets",
 }
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from orch.apply.redact import Redactor
 from orch.apply.releases import History
 from orch.apply.retry import retrying
-from orch.apply.secrets import SecretReader
+from orch.apply.secrets import ANY_SIZE, SecretReader
 from orch.backend.contract import KeepsSecrets, SupportsSight
 from orch.compile.compile import compile_app
 from orch.errors import OrchError
@@ -52,7 +52,8 @@ class Access:
     @cached_property
     def secrets(self) -> SecretReader:
         """Reads versions and values of secrets."""
-        return SecretReader(self._providers, self._base, self.store, self.redactor)
+        limits = self.capabilities.limits.get("secret_bytes", ANY_SIZE)
+        return SecretReader(self._providers, self._base, self.store, self.redactor, limits)
 
     @cached_property
     def capabilities(self) -> Capabilities:
@@ -61,9 +62,11 @@ class Access:
 
     def compiled(self, app: Application) -> Manifest:
         """The application in the words of this very target, which is asked what it is."""
-        if isinstance(self.backend, SupportsSight):
-            self.tried(self.backend.sight)
-        return compile_app(self.backend, app)
+        backend = self.backend
+        if not isinstance(backend, SupportsSight):
+            return compile_app(backend, app)
+        self.tried(lambda: backend.sight(self.instance))
+        return self.tried(lambda: compile_app(backend, app))  # it may ask for more
 
     def observe(self, manifest: Manifest | None) -> Snapshot:
         """What is there now."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orch.apply import releases
 from orch.apply.demands import Demands
@@ -142,16 +142,13 @@ class Deployment:
         )
 
     def _values(
-        self,
-        action: Action,
-        document: Mapping[str, Mapping[str, Mapping[str, str]]],
-        versions: Mapping[str, str],
-    ) -> dict[str, str]:
+        self, action: Action, document: Mapping[str, Any], versions: Mapping[str, str]
+    ) -> dict[str, bytes]:
         if not action.sends or action.operation in _SENDS_NOTHING:
             return {}
         held = self._access.held_secrets()
         names = [n for n in action.sends if versions.get(n) not in held.get(n, ())]
-        return self._access.secrets.values(document.get("secrets", {}), names, versions)
+        return self._access.secrets.values(document, names, versions)
 
     # -- the end ---------------------------------------------------------------------------
 

@@ -43,7 +43,7 @@ class Terms:
 
     backend: Backend
     emit: Callable[[Event], None]
-    values: Callable[[Action], Mapping[str, str]]
+    values: Callable[[Action], Mapping[str, bytes]]
     redactor: Redactor
     patience: Callable[[Action], float]
     on_failure: Callable[[Action], str]
@@ -93,7 +93,7 @@ class _Execution:
     def __init__(self, actions: Sequence[Action], terms: Terms) -> None:
         self._actions, self._terms = actions, terms
         self._queue: SimpleQueue[tuple[Step, Event | BaseException | None]] = SimpleQueue()
-        self._worker = Worker(terms.backend, self._queue, terms.values, terms.sleep)
+        self._worker = Worker(terms.backend, self._queue, terms.values, terms.sleep, terms.wait)
         self._gates = Gates(actions)
         self._awaited = self._gates.awaited({Condition.HEALTHY})
         self._gating = self._gates.awaited({Condition.HEALTHY, Condition.COMPLETED})

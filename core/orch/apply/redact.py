@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from base64 import b64encode
+from base64 import b64encode, encodebytes, urlsafe_b64encode
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from orch.errors import OrchError
@@ -22,31 +22,41 @@ SHORT = 4
 LONG_LINE = 8
 """A line of a value is searched for on its own from this length on."""
 
-T = TypeVar("T")
+NO_TEXT = "\ufffd"
+"""What stands for bytes that are no text once they are shown as text."""
 
 
 class Redactor:
     """Knows every value that was read and blots it out, in the spellings that texts use."""
 
     def __init__(self) -> None:
+        self._values: set[bytes] = set()
         self._spellings: set[str] = set()
-        self._pattern: re.Pattern[str] | None = None
+        self._long: list[str] = []
+        self._short: re.Pattern[str] | None = None
 
-    def learn(self, values: Iterable[str]) -> None:
+    def learn(self, values: Iterable[str | bytes]) -> None:
         """Remember values, so that no text which passes holds one."""
-        new = {spelling for value in values for spelling in _spellings(value)} - self._spellings
+        new = {_bytes(value) for value in values} - self._values
         if new:
-            self._spellings |= new
+            self._values |= new
+            self._spellings |= {spelling for value in new for spelling in _spellings(value)}
             longest_first = sorted(self._spellings, key=len, reverse=True)
-            self._pattern = re.compile("|".join(_matching(text) for text in longest_first))
+            self._long = [text for text in longest_first if len(text) >= SHORT]
+            short = "|".join(re.escape(text) for text in longest_first if len(text) < SHORT)
+            self._short = re.compile(rf"(?<!\w)(?:{short})(?!\w)") if short else None
 
     def text(self, text: str) -> str:
         """The text without secret values."""
-        return self._pattern.sub(MARK, text) if self._pattern else text
+        # A large value has thousands of spellings: to look for each is much faster than a pattern.
+        for spelling in self._long:
+            if spelling in text:
+                text = text.replace(spelling, MARK)
+        return self._short.sub(MARK, text) if self._short else text
 
     def value(self, value: Any) -> Any:
         """A JSON-shaped value without secret values; a tuple stays one."""
-        if self._pattern is None:
+        if not self._spellings:
             return value
         if isinstance(value, str):
             return self.text(value)
@@ -58,7 +68,7 @@ class Redactor:
 
     def event(self, event: Event) -> Event:
         """An event without secret values."""
-        if self._pattern is None:
+        if not self._spellings:
             return event
         return replace(event, message=self.text(event.message), data=self.value(event.data))
 
@@ -73,23 +83,33 @@ class Redactor:
         return fault
 
 
-def _spellings(value: str) -> set[str]:
-    lines = {line for line in value.splitlines() if len(line) >= LONG_LINE}
-    plain = {value, value.strip(), *lines} - {""}
+def _bytes(value: str | bytes) -> bytes:
+    return value.encode(errors="surrogateescape") if isinstance(value, str) else value
+
+
+def _spellings(data: bytes) -> set[str]:
+    text = data.decode(errors="replace")
+    long_lines = (line for line in text.splitlines() if len(line) >= LONG_LINE)
+    lines = {line for line in long_lines if NO_TEXT not in line}
+    plain = {text, text.strip(), *lines}
     coded = {
         spelling
-        for text in plain
+        for one in plain
         for spelling in (
-            json.dumps(text)[1:-1],
-            json.dumps(text, ensure_ascii=False)[1:-1],
-            repr(text)[1:-1],
-            quote(text, safe=""),
-            b64encode(text.encode()).decode(),
+            json.dumps(one)[1:-1],
+            json.dumps(one, ensure_ascii=False)[1:-1],
+            repr(one)[1:-1],
+            quote(one, safe=""),
+            b64encode(one.encode()).decode(),
         )
     }
-    return plain | coded
+    return (plain | coded | _spellings_of_bytes(data)) - {""}
 
 
-def _matching(spelling: str) -> str:
-    exact = re.escape(spelling)
-    return exact if len(spelling) >= SHORT else rf"(?<!\w){exact}(?!\w)"
+def _spellings_of_bytes(data: bytes) -> set[str]:
+    if len(data) < LONG_LINE:
+        return {b64encode(data).decode()}  # what else there is looks like any number or word
+    wrapped = {line for line in encodebytes(data).decode().splitlines() if len(line) >= LONG_LINE}
+    coded = {code(data).decode() for code in (b64encode, urlsafe_b64encode)}
+    unpadded = {text.rstrip("=") for text in coded}
+    return wrapped | coded | unpadded | {data.hex(), data.hex().upper(), repr(data)[2:-1]}

@@ -6,11 +6,14 @@ import hashlib
 import hmac
 import os
 import re
+import sys
 from contextlib import suppress
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from orch.apply.secret_values import check_size, check_text, delivered
 from orch.errors import Conflict, Denied, OrchError, StalePlan, Transient, Unreachable, UsageFault
+from orch.frozen import EMPTY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,6 +26,8 @@ KEY_RECORD = "key"
 KEY_BYTES = 32
 VERSION_LENGTH = 16
 """Hexadecimal digits of a keyed hash that are kept: 64 bits, short enough for a name."""
+ANY_SIZE = (0, sys.maxsize)
+"""Bytes that a secret may have where the platform sets no limits."""
 _FIT_FOR_A_NAME = re.compile(r"[a-z0-9]{1,24}")
 
 
@@ -35,25 +40,25 @@ class SecretReader:
         base: Path,
         store: Store,
         redactor: Redactor,
+        limits: tuple[int, int] = ANY_SIZE,
     ) -> None:
-        self._providers, self._base = providers, base
+        self._providers, self._base, self._limits = providers, base, limits
         self._store, self._redactor = store, redactor
         self._key: bytes | None = None
 
-    def versions(
-        self, sources: Mapping[str, Mapping[str, Any]], names: Iterable[str]
-    ) -> dict[str, str]:
-        """The version of each named secret that is not external.
+    def versions(self, document: Mapping[str, Any], names: Iterable[str]) -> dict[str, str]:
+        """The version of each named secret of a document that is not external.
 
         It is the provider's own, else a keyed hash of the value under a key that the target
-        keeps. Raises UsageFault when secrets can't be read, for all of them at once.
+        keeps. Raises UsageFault when secrets can't be read or used, for all of them at once.
         """
+        sources = document.get("secrets", EMPTY)
         found: dict[str, str] = {}
         faults: list[OrchError] = []
         for name in names:
             if name in sources and not sources[name].get("external"):
                 try:
-                    found[name] = self._version(name, sources[name])
+                    found[name] = self._version(name, document)
                 except OrchError as fault:
                     faults.append(fault)
         if faults:
@@ -62,29 +67,38 @@ class SecretReader:
 
     def values(
         self,
-        sources: Mapping[str, Mapping[str, Any]],
+        document: Mapping[str, Any],
         names: Iterable[str],
         versions: Mapping[str, str],
-    ) -> dict[str, str]:
+    ) -> dict[str, bytes]:
         """The values of the named secrets. Raises StalePlan when one changed since the plan."""
+        sources = document.get("secrets", EMPTY)
         found = {}
         for name in names:
             if name not in sources or sources[name].get("external"):
                 continue
-            if self._version(name, sources[name]) != versions.get(name):
+            if self._version(name, document) != versions.get(name):
                 raise secret_changed(name)
-            found[name] = self._read(name, sources[name])
+            found[name] = self._read(name, document)
         return found
 
-    def _version(self, name: str, source: Mapping[str, Any]) -> str:
+    def _version(self, name: str, document: Mapping[str, Any]) -> str:
+        source = document["secrets"][name]
         own = self._ask("version", name, source)
         if own is None:
-            return self._keyed(name, self._read(name, source))
-        return own if _FIT_FOR_A_NAME.fullmatch(own) else self._keyed(name, own)
+            return self._keyed(name, self._read(name, document))
+        if source.get("encoding", "utf-8") != "utf-8":
+            own += f"\0{source['encoding']}"  # another value of what has the same version
+        return own if _FIT_FOR_A_NAME.fullmatch(own) else self._keyed(name, own.encode())
 
-    def _read(self, name: str, source: Mapping[str, Any]) -> str:
-        value: str = self._ask("read", name, source)
+    def _read(self, name: str, document: Mapping[str, Any]) -> bytes:
+        source = document["secrets"][name]
+        given: str | bytes = self._ask("read", name, source)
+        self._redactor.learn((given,))
+        value = delivered(name, source, given)
         self._redactor.learn((value,))
+        check_size(name, value, self._limits)
+        check_text(name, value, document)
         return value
 
     def _ask(self, verb: str, name: str, source: Mapping[str, Any]) -> Any:
@@ -114,9 +128,9 @@ class SecretReader:
             mend=f"did you mean {near[0]}?" if near else f"choose one of: {known}",
         )
 
-    def _keyed(self, name: str, value: str) -> str:
-        text = f"{name}\0{value}".encode()
-        return hmac.new(self._the_key(), text, hashlib.sha256).hexdigest()[:VERSION_LENGTH]
+    def _keyed(self, name: str, value: bytes) -> str:
+        data = name.encode() + b"\0" + value
+        return hmac.new(self._the_key(), data, hashlib.sha256).hexdigest()[:VERSION_LENGTH]
 
     def _the_key(self) -> bytes:
         if self._key is None:

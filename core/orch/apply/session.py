@@ -243,10 +243,10 @@ class Session:
         self, app: Application, manifest: Manifest, keep: Mapping[str, str] = EMPTY
     ) -> dict[str, str]:
         named = {name: None for resource in manifest.resources for name in resource.secrets}
-        sources = document_of(app).get("secrets", EMPTY) if named else EMPTY
+        document = document_of(app) if named else EMPTY
         kept = {name: keep[name] for name in named if name in keep}
         unknown = [name for name in named if name not in kept]
-        return kept | self._access.clean(lambda: self._access.secrets.versions(sources, unknown))
+        return kept | self._access.clean(lambda: self._access.secrets.versions(document, unknown))
 
     # -- carrying out ----------------------------------------------------------------------
 
@@ -316,8 +316,8 @@ class Session:
         """Read again what was read for the plan, also what it leaves as it is."""
         if plan.reason != "deploy":
             return  # it rests on versions that the target holds
-        reader, sources = self._access.secrets, plan.document.get("secrets", EMPTY)
-        read = self._access.clean(lambda: reader.versions(sources, plan.versions))
+        reader = self._access.secrets
+        read = self._access.clean(lambda: reader.versions(plan.document, plan.versions))
         for name, version in read.items():
             if version != plan.versions[name]:
                 raise secret_changed(name)
@@ -339,9 +339,20 @@ class Session:
         return tuple(self._access.history())
 
     def status(self) -> Status:
-        """Services, replicas and health as they are now; what is not there is not healthy."""
+        """Services, replicas and health as they are now; what is not there is not healthy.
+
+        The revision is that of the release that stands, though it may have changed no service.
+        """
+        return self._with_revision(self._seen())
+
+    def _seen(self) -> Status:
         seen = self._access.tried(lambda: self._access.backend.status(self._access.instance))
         return seen if seen.services or seen.revision else replace(seen, healthy=False)
+
+    def _with_revision(self, seen: Status) -> Status:
+        access = self._access
+        standing = access.tried(lambda: access.history().standing) if seen.services else None
+        return seen if standing is None else replace(seen, revision=standing.number)
 
     def drift(self) -> tuple[Drift, ...]:
         """What somebody else changed or removed since the last deploy. Raises UsageFault."""
@@ -360,7 +371,7 @@ class Session:
     ) -> Status:
         """Wait until services are healthy, completed or gone. Raises TimedOut, RolloutFailed."""
         awaited = Awaited(tuple(services), condition, timeout, cancel or threading.Event())
-        return wait_for(self.status, awaited, on_event, self._access.clock)
+        return self._with_revision(wait_for(self._seen, awaited, on_event, self._access.clock))
 
     def unlock(self) -> str:
         """Break whatever lock there is, and give its holder; empty when there was none."""

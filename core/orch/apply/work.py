@@ -48,12 +48,16 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """Carries out steps on one backend. `values` reads the secrets that an action sends."""
+    """Carries out steps on one backend. `values` reads the secrets that an action sends.
+
+    `wait` says that how the target takes what it was sent is to be told, too.
+    """
 
     backend: Backend
     queue: SimpleQueue[Message]
-    values: Callable[[Action], Mapping[str, str]]
+    values: Callable[[Action], Mapping[str, bytes]]
     sleep: Callable[[float], None]
+    wait: bool = True
 
     def start(self, step: Step) -> None:
         """Begin a step in a thread; its last message is None, or the fault that ended it."""
@@ -77,6 +81,8 @@ class Worker:
         for event in self.backend.apply(action):
             if event.kind is not EventKind.APPLIED:
                 self._say(step, event)
+            elif not self.wait:
+                return
 
     def _watch(self, step: Step) -> None:
         for event in self.backend.rollout(step.action):

@@ -41,7 +41,8 @@ class Capabilities:
     count under an autoscaler), always when the path is empty; `exclusive`, patterns of fields
     whose value no two objects may hold at once (a published port); `content_named`, kinds whose
     objects are named by their content and stay while a kept release names them; `stateful`, kinds
-    that hold data and are never pruned unasked, `volume` unless said otherwise.
+    that hold data and are never pruned unasked, `volume` unless said otherwise; `secret_bytes`,
+    the smallest and the largest number of bytes that a secret may have.
 
     `sizes` tells how what a replica asks for is rounded.
     """

@@ -104,7 +104,8 @@ class Backend(Protocol):
         """Do one step. Idempotent: the same action twice leaves the same state.
 
         Raises Conflict when the object moved since `action.before`, Transient when a repeat may
-        help, Unreachable or Denied. The last event is APPLIED.
+        help, Unreachable or Denied. APPLIED says that it is done; events after it tell how the
+        target takes it, and are heard by a deploy that waits.
         """
         ...
 
@@ -136,9 +137,10 @@ class Backend(Protocol):
 class SupportsSight(Protocol):
     """What compile makes depends on what the target is, and the target can be asked that."""
 
-    def sight(self) -> None:
+    def sight(self, instance: Instance) -> None:
         """Ask; from now on compile and capabilities go by the answer. Asked twice, it asks once.
 
+        What is compiled is for this instance, and may stay as it is where there is a choice.
         Raises Unreachable or Denied.
         """
         ...
@@ -306,8 +308,11 @@ class SecretProvider(Protocol):
 
     name: str
 
-    def read(self, name: str, source: Mapping[str, Any], base: Path) -> str:
-        """The value now. `source` is the spec's entry; relative paths start at `base`."""
+    def read(self, name: str, source: Mapping[str, Any], base: Path) -> str | bytes:
+        """The value now, as text or, to the byte, as bytes; core decodes what is in base64.
+
+        `source` is the spec's entry; relative paths start at `base`.
+        """
         ...
 
     def version(self, name: str, source: Mapping[str, Any], base: Path) -> str | None:

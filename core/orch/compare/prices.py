@@ -28,7 +28,8 @@ class Price(_Closed):
 
     A `cluster` is paid once, `cpu` by the processor, `memory` and `volume` by the GiB. A `node` has
     room for `cpus` and `memory`. An `object` is one of the manifest of this `kind`, whose body has
-    the values that `where` names by their paths.
+    the values that `where` names by their paths. `basis` says what the source is, where it is not
+    what the seller itself says today.
     """
 
     backend: str
@@ -37,6 +38,7 @@ class Price(_Closed):
     per: Literal["hour", "month"]
     seen: date
     source: str
+    basis: str = ""
     name: str = ""
     region: str = ""
     cpus: Cpus | None = None

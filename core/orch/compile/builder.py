@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic import BaseModel
 
-from orch.compile.tokens import value_token, version_token
+from orch.compile.tokens import base64_token, value_token, version_token
 from orch.compile.view import (
     HERE,
     Node,
@@ -19,6 +19,7 @@ from orch.compile.view import (
     node_kind,
     plain,
     spelt,
+    view_of,
 )
 from orch.spec.consequence import consequence_of
 from orch.types import (
@@ -33,7 +34,7 @@ from orch.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from orch.backend.capabilities import Capabilities
     from orch.spec.application import Application
@@ -169,13 +170,21 @@ class ResourceBuilder:
         return version_token(secret)
 
     def secret_value(self, secret: str) -> str:
-        """A token that stands for the secret's value; replaced only as the object is sent.
+        """A token for the secret's value, which must be text; replaced as the object is sent.
 
         Call it also where the value travels beside the body, and drop the token.
         """
+        self._send(secret)
+        return value_token(secret)
+
+    def secret_base64(self, secret: str) -> str:
+        """A token for the secret's value in base64; replaced only as the object is sent."""
+        self._send(secret)
+        return base64_token(secret)
+
+    def _send(self, secret: str) -> None:
         self._secrets[secret] = None
         self._sends[secret] = None
-        return value_token(secret)
 
     def build(self) -> Resource:
         """The finished resource."""
@@ -196,7 +205,7 @@ class ManifestBuilder:
     """An application on its way to a manifest. Read from `app`, write to `resource(…)`."""
 
     def __init__(self, app: Application, backend: str, capabilities: Capabilities) -> None:
-        self.app = View(app)
+        self.app: View = view_of(type(app))(app)
         self._application = app
         self._backend = backend
         self._capabilities = capabilities
@@ -328,6 +337,10 @@ def _is_native(ways: Sequence[Carried]) -> bool:
     return bool(ways) and all(way.outcome is Fidelity.NATIVE for way in ways)
 
 
+def _touched(node: Node, items: Iterable[tuple[Key, Any]]) -> list[tuple[Key, Any]]:
+    return [(key, item) for key, item in items if node.touched(key)]
+
+
 def _accounts(
     app: Application, view: Node, *, native: bool
 ) -> list[tuple[FieldPath, Sequence[Carried]]]:
@@ -339,10 +352,6 @@ def _accounts(
     found: list[tuple[FieldPath, Sequence[Carried]]] = []
     path: list[Key] = []
 
-    def leaf(key: Key | None, ways: Sequence[Carried]) -> None:
-        if _is_native(ways) is native:
-            found.append((tuple(path) if key is None else (*path, key), ways))
-
     def walk(
         value: Any, node: Node | None, above: Sequence[Carried], empty: Sequence[Carried]
     ) -> None:
@@ -352,20 +361,23 @@ def _accounts(
         settled = above and _is_native(above) is not native
         if settled and (node is None or node.untouched):
             return
-        below = looked_at = children(value)
-        if settled and node is not None:
-            looked_at = [(key, item) for key, item in below if node.touched(key)]
-        for key, item in looked_at:
-            spelling = spelt(value, key)
-            if node_kind(item) is None:
-                ways = (node is not None and node.carried.get(key)) or above
-                leaf(spelling, ways or ((_HONOURED,) if asks_nothing(value, key, item) else ()))
+        below = children(value)
+        carried = node.carried if node is not None else {}
+        for key, item in _touched(node, below) if settled and node is not None else below:
+            ways: Sequence[Carried] | None = carried.get(key)
+            if ways is None and node_kind(item) is None:
+                ways = above or ((_HONOURED,) if asks_nothing(value, key, item) else ())
+            if ways is not None:
+                if _is_native(ways) is native:
+                    found.append(((*path, spelt(value, key)), ways))
             else:
-                path.append(spelling)
+                path.append(spelt(value, key))
                 walk(item, node.seen(key) if node is not None else None, above, empty)
                 path.pop()
         if not below and path and isinstance(value, BaseModel):
-            leaf(None, (node is not None and node.carried.get(HERE)) or above or empty)
+            here = carried.get(HERE) or above or empty
+            if _is_native(here) is native:
+                found.append((tuple(path), here))
 
     walk(app, view, (), ())
     return found

@@ -49,7 +49,7 @@ def _written(value: Any, keys: Sequence[str]) -> Iterator[FieldPath]:
         return
     kind = node_kind(value)
     found: Iterable[tuple[Key, Any]] = ()
-    if kind is View:
+    if kind is not None and issubclass(kind, View):
         name = keys[0]
         if name in value.model_fields_set and (part := getattr(value, name)) is not None:
             found = ((name, part),)

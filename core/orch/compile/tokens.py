@@ -6,12 +6,13 @@ Both replacements return a new value and leave the manifest as it was.
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_TOKEN = re.compile(r"\{\{orch\.(version|value):([A-Za-z0-9][A-Za-z0-9._-]{0,62})\}\}")
+_TOKEN = re.compile(r"\{\{orch\.(version|value|base64):([A-Za-z0-9][A-Za-z0-9._-]{0,62})\}\}")
 
 
 def version_token(secret: str) -> str:
@@ -20,23 +21,37 @@ def version_token(secret: str) -> str:
 
 
 def value_token(secret: str) -> str:
-    """Stands for the secret's value."""
+    """Stands for the secret's value, where that is text."""
     return f"{{{{orch.value:{secret}}}}}"
+
+
+def base64_token(secret: str) -> str:
+    """Stands for the secret's value in base64, whatever its bytes are."""
+    return f"{{{{orch.base64:{secret}}}}}"
 
 
 def with_versions(value: Any, versions: Mapping[str, str]) -> Any:
     """Put the versions in. Raises KeyError for a secret that has none."""
-    return _replace(value, "version", versions)
+    return _replace(value, {"version": versions.__getitem__})
 
 
-def with_values(value: Any, values: Mapping[str, str]) -> Any:
-    """Put the values in; only what is about to be sent may hold the result."""
-    return _replace(value, "value", values)
+def with_values(value: Any, values: Mapping[str, bytes]) -> Any:
+    """Put the values in; only what is about to be sent may hold the result.
+
+    Raises UnicodeDecodeError where a value that is no text stands as text.
+    """
+    return _replace(
+        value,
+        {
+            "value": lambda secret: values[secret].decode(),
+            "base64": lambda secret: b64encode(values[secret]).decode(),
+        },
+    )
 
 
-def _replace(value: Any, kind: str, known: Mapping[str, str]) -> Any:
+def _replace(value: Any, kinds: Mapping[str, Callable[[str], str]]) -> Any:
     def substitute(match: re.Match[str]) -> str:
-        return known[match[2]] if match[1] == kind else match[0]
+        return kinds[match[1]](match[2]) if match[1] in kinds else match[0]
 
     return _map_strings(value, lambda text: _TOKEN.sub(substitute, text))
 

@@ -117,10 +117,7 @@ class View(Node):
     __slots__ = ()
 
     def __getattr__(self, name: str) -> Any:
-        value = getattr(self.value, name)
-        if value is None:
-            return None
-        return Read(self, name, value) if type(value) in _LEAVES else self._wrap(name, value)
+        return self.field(name)
 
     def field(self, name: str) -> Any:
         """A field by its name, also one whose name a node has itself: `key`, `path`, `value`."""
@@ -131,6 +128,27 @@ class View(Node):
 
     def authored(self, key: Key) -> bool:
         return key in self.value.model_fields_set
+
+
+@cache
+def view_of(model: type[BaseModel]) -> type[View]:
+    """The view of one kind of model, which has a property for each of its fields.
+
+    `__getattr__` is asked only once a lookup has failed, and the failure costs more than a read.
+    """
+    fields = {name: property(_reader(name)) for name in model.model_fields}
+    own = {name: read for name, read in fields.items() if not hasattr(View, name)}
+    return type(f"{model.__name__}View", (View,), {"__slots__": (), **own})
+
+
+def _reader(name: str) -> Callable[[View], Any]:
+    def read(self: View) -> Any:
+        value = getattr(self.value, name)
+        if value is None:
+            return None
+        return Read(self, name, value) if type(value) in _LEAVES else self._wrap(name, value)
+
+    return read
 
 
 class MapView(Node):
@@ -184,7 +202,7 @@ _LEAVES: set[object] = {str, int, bool, float}
 def _shape(kind: type[Any]) -> type[Node] | None:
     # pydantic's isinstance is slow; a lookup by type is asked instead, once for each type.
     if issubclass(kind, BaseModel):
-        return View
+        return view_of(kind)
     if issubclass(kind, FrozenDict):
         return MapView
     if kind is not tuple:
@@ -198,21 +216,22 @@ def node_kind(value: Any) -> type[Node] | None:
     if kind in _LEAVES:
         return None
     if kind is tuple:
-        return ListView if value and _shape(_kind(value[0])) is View else None
+        return ListView if value and issubclass(_shape(_kind(value[0])) or Node, View) else None
     return _shape(kind)
 
 
 def children(value: Any) -> Iterable[tuple[Key, Any]]:
     """What the author wrote directly below a model, mapping or list of models."""
     kind = _shape(_kind(value))
-    if kind is View:
-        written = value.model_fields_set
-        return [
-            (key, item)
-            for key, item in value.__dict__.items()
-            if key in written and item is not None
-        ]
-    return value.items() if kind is MapView else enumerate(value)
+    if kind is None:
+        return enumerate(value)
+    if kind is MapView:
+        items: Iterable[tuple[Key, Any]] = value.items()
+        return items
+    written = value.model_fields_set
+    return [
+        (key, item) for key, item in value.__dict__.items() if key in written and item is not None
+    ]
 
 
 def asks_nothing(owner: Any, key: Key, value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""What can be had only once: published ports, mount points, volumes with one writer."""
+"""What can be had only once: published ports, mount points, a host's certificate, one writer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orch.types import Diagnostic, render_path
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from orch.spec.application import Application, Service, Volume
+    from orch.spec.application import Application, Service, Tls, Volume
     from orch.spec.container import Container, Mount, Port
     from orch.types import FieldPath
 
@@ -29,6 +29,7 @@ def check(app: Application) -> Iterator[Diagnostic]:
         yield from _own_ports(service, ("services", name))
     yield from _volumes(app)
     yield from _weights(app)
+    yield from _certificates(app)
 
 
 # -- ports ---------------------------------------------------------------------------------
@@ -183,3 +184,16 @@ def _weights(app: Application) -> Iterator[Diagnostic]:
         if other != here and (weight is None or route.weight is None):
             fault = f"{render_path(other)} has the same host and path"
             yield Diagnostic(fault, here, mend="give both a weight, or change one")
+
+
+def _certificates(app: Application) -> Iterator[Diagnostic]:
+    """Whoever asks names a host before a path, so that no two of its routes can differ in it."""
+    first: dict[str, tuple[Tls, FieldPath]] = {}
+    for number, route in enumerate(app.routes):
+        if route.host is None or route.tls is None:
+            continue
+        here: FieldPath = ("routes", number, "tls")
+        tls, other = first.setdefault(route.host.lower(), (route.tls, here))
+        if tls != route.tls:
+            fault = f"a host has one certificate, and {render_path(other)} says another"
+            yield Diagnostic(fault, here, mend="give both the same tls, or different hosts")

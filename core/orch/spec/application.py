@@ -205,6 +205,9 @@ class Secret(Model):
     key: Text | None = Field(default=None, description="What the provider is asked for.")
     path: Text | None = Field(default=None, description="Path that the provider reads.")
     options: Map[str, Scalar] = Field(default=EMPTY, description="Provider-specific settings.")
+    encoding: Literal["utf-8", "base64"] = Field(
+        default="utf-8", description="base64 for a value that the provider gives in base64."
+    )
     external: Flag = Field(default=False, description="It exists already and is not ours.")
     name: Text | None = Field(default=None, description="Its true name on the platform.")
     labels: Map[str, Scalar] = Field(default=EMPTY, description="Metadata on the secret.")

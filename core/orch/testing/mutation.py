@@ -40,6 +40,7 @@ CORE_FIELDS = (
     ("secrets", "*", "key"),
     ("secrets", "*", "path"),
     ("secrets", "*", "options"),
+    ("secrets", "*", "encoding"),
 )
 """Fields that core itself has honoured before or beside compile: no output holds them."""
 

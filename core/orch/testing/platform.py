@@ -78,7 +78,7 @@ class Platform:
     mended: bool = False
     problems: list[Diagnostic] = field(default_factory=list)
     logs: dict[str, list[LogLine]] = field(default_factory=dict)
-    sent: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    sent: list[tuple[str, dict[str, bytes]]] = field(default_factory=list)
     closed: int = 0
     _state: State = field(default_factory=State)
     _lock: threading.RLock = field(default_factory=threading.RLock)

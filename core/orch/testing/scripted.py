@@ -59,6 +59,7 @@ CAPABILITIES = Capabilities(
             "immutable": ("service:deploy.mode", "volume:driver"),
             "initial": FrozenDict({"service:deploy.replicas": "autoscale"}),
             "exclusive": ("service:ports.*.published",),
+            "secret_bytes": (0, 1 << 20),
         }
     ),
     list_keys=FrozenDict(

@@ -93,7 +93,7 @@ class Processes:
 
 
 class Containers:
-    """Containers of one image that holds busybox with `sh` and `httpd`."""
+    """Containers of one image that holds busybox with `sh`, `httpd` and `sha256sum`."""
 
     def __init__(self, image: str) -> None:
         self._image = image

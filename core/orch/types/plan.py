@@ -60,7 +60,7 @@ class Action:
     revision: int = 0
     stateful: bool = False
     sends: tuple[str, ...] = ()
-    secrets: Mapping[str, str] = field(default=EMPTY, repr=False, compare=False)
+    secrets: Mapping[str, bytes] = field(default=EMPTY, repr=False, compare=False)
 
     @property
     def formerly(self) -> str:

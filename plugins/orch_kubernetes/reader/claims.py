@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from orch.load.item import Item
 from orch.types import Consequence, Fidelity
+from orch_kubernetes.compile.storage import MODES
 from orch_kubernetes.reader.part import (
     IMPLIED,
     PLACE,
@@ -16,7 +17,6 @@ from orch_kubernetes.reader.part import (
     put_labels,
 )
 from orch_kubernetes.reader.values import quantity, size, spec_name, text_of
-from orch_kubernetes.storage import MODES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

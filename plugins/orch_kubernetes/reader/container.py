@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orch.types import Consequence, Fidelity
-from orch_kubernetes.container import PULL
+from orch_kubernetes.compile.container import PULL
 from orch_kubernetes.reader.env import Environment
 from orch_kubernetes.reader.images import resolved_image
 from orch_kubernetes.reader.part import DEFAULT, PLACE

@@ -179,8 +179,12 @@ class Secrets:
         """Let whoever deploys give the value as a variable."""
         variable = re.sub(r"[^A-Z0-9]+", "_", str(path[-1]).upper()).strip("_")
         how: dict[str, Any] = {"outcome": Fidelity.DEGRADED, "reason": NOT_KEPT}
+        mend = f"set the variable {variable}"
+        if decoded(leaf) is None:
+            self._writer.set((*path, "encoding"), "base64", leaf)
+            mend += " to the value in base64"
         self._writer.put((*path, "provider"), leaf, "env", **how,
-            mend=f"set the variable {variable}", consequence=Consequence.AVAILABILITY)  # fmt: skip
+            mend=mend, consequence=Consequence.AVAILABILITY)  # fmt: skip
         self._writer.set((*path, "key"), variable, leaf)
 
     def name_for(self, thing: Thing, key: str, *wishes: str) -> FieldPath:

@@ -123,7 +123,9 @@ _KINDS_KEYS: Mapping[tuple[str, str], Loss] = FrozenDict(
             "the target says by what ways in are made", _C.COSMETIC, "see its settings"
         ),
         ("Ingress", "annotations"): Loss(
-            "it is meant for one kind of proxy", _C.NETWORK, "see whether it is needed"
+            "it is meant for one kind of proxy",
+            _C.NETWORK,
+            "if it is needed, write it under overrides.kubernetes.ingress of its service",
         ),
         ("HTTPRoute", "filters"): Loss(
             "requests are passed on as they come", _C.NETWORK, "let the service do it"

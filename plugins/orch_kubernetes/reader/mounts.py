@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from orch.types import Consequence, Fidelity
+from orch_kubernetes.compile.storage import PROPAGATION
 from orch_kubernetes.reader.claims import OUTLIVES
 from orch_kubernetes.reader.part import DEFAULT, PLACE, SEEN
 from orch_kubernetes.reader.values import is_true, number_of, quantity, size, text_of
-from orch_kubernetes.storage import PROPAGATION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

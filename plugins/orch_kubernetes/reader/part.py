@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from orch.frozen import FrozenDict
 from orch.load.item import Item
 from orch.types import Consequence, Fidelity
-from orch_kubernetes import marks, names
+from orch_kubernetes import names
+from orch_kubernetes.api import marks
 from orch_kubernetes.flavours import FLAVOURS
 from orch_kubernetes.reader.objects import Pods, texts
 from orch_kubernetes.reader.values import is_true, number_of

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from orch.types import Consequence, Fidelity
-from orch_kubernetes.placement import CONTROL_PLANE, HOST
+from orch_kubernetes.compile.placement import CONTROL_PLANE, HOST
+from orch_kubernetes.compile.workload import EVICTED_AFTER, UNREACHABLE
 from orch_kubernetes.reader.objects import selects, texts
 from orch_kubernetes.reader.part import IMPLIED
 from orch_kubernetes.reader.values import number_of, text_of
-from orch_kubernetes.workload import EVICTED_AFTER, UNREACHABLE
 
 if TYPE_CHECKING:
     from orch.load.item import Item

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from orch.load.item import Item
 from orch.types import Consequence, Fidelity
 from orch_kubernetes import names
+from orch_kubernetes.compile.stop import SLEEP
+from orch_kubernetes.reader.account import write_account
 from orch_kubernetes.reader.container import write_container, write_reachable
 from orch_kubernetes.reader.images import account_triggers
 from orch_kubernetes.reader.mounts import MountReader
@@ -24,7 +26,6 @@ from orch_kubernetes.reader.placement import PlacementReader
 from orch_kubernetes.reader.probes import write_hooks
 from orch_kubernetes.reader.security import write_pod_security
 from orch_kubernetes.reader.values import is_true, number_of, seconds, spec_name, text_of
-from orch_kubernetes.stop import SLEEP
 
 if TYPE_CHECKING:
     from orch_kubernetes.reader.part import Part
@@ -216,7 +217,7 @@ def _rest(part: Part) -> None:
             part.note(item, OWN if own else DEFAULT)
         elif key in _OVERRIDDEN or isinstance(item.value, bool):
             part.override((key,), item)
-    _account(part)
+    write_account(part)
     _empty(part, pod)
 
 
@@ -224,23 +225,6 @@ def _is_placed(part: Part) -> bool:
     """Whether it is a pod that runs already: the scheduler chose its node."""
     status = part.thing.at("status")
     return part.thing.kind == "Pod" and status is not None and bool(status.value)
-
-
-def _account(part: Part) -> None:
-    """An account to which no rights are bound is as good as the one that orch makes."""
-    named = part.pod.get("serviceAccountName") or part.pod.get("serviceAccount")
-    name, objects = text_of(named), part.around.objects
-    known = objects.find("ServiceAccount", name, part.thing.namespace) is not None
-    bound = any(
-        text_of(subject.get("name")) == name
-        for binding in objects.of_kind("RoleBinding", "ClusterRoleBinding")
-        for subject in binding.at("subjects") or ()
-    )
-    for key in ("serviceAccountName", "serviceAccount"):
-        item = part.pod.get(key)
-        if known and not bound and item is not None and not item.ways:
-            reason = "no rights are bound to it"
-            part.writer.note(part.path, item, Fidelity.EMULATED, reason, Consequence.COSMETIC)
 
 
 def _empty(part: Part, item: Item) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +25,7 @@ class ManifestSecrets:
 
     name = "manifest"
 
-    def read(self, name: str, source: Mapping[str, Any], base: Path) -> str:
+    def read(self, name: str, source: Mapping[str, Any], base: Path) -> str | bytes:
         """The value. Raises UsageFault when it is not there; never shows it."""
         place = f"secrets.{name}"
         given, key = source.get("path"), str(source.get("key") or "")
@@ -42,7 +41,7 @@ class ManifestSecrets:
         return None
 
 
-def _value(file: Path, key: str, place: str) -> str:
+def _value(file: Path, key: str, place: str) -> str | bytes:
     kind, _, rest = key.partition("/")
     titles = rest.split("/")
     if len(titles) not in (2, 3) or not all((kind, *titles)):
@@ -72,7 +71,7 @@ def _opened(document: Any) -> Iterator[dict[str, Any]]:
             yield from _opened(member)
 
 
-def _of_secret(thing: dict[str, Any], key: str, place: str) -> str | None:
+def _of_secret(thing: dict[str, Any], key: str, place: str) -> str | bytes | None:
     plain = (thing.get("stringData") or {}).get(key)
     if plain is not None:
         return str(plain)
@@ -80,10 +79,10 @@ def _of_secret(thing: dict[str, Any], key: str, place: str) -> str | None:
     if held is None:
         return None
     try:
-        return base64.b64decode("".join(str(held).split()), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
-        mend = "encode UTF-8 text, or keep it in a Secret of the cluster, with external: true"
-        raise UsageFault("its value is not text in base64", place=place, mend=mend) from None
+        return base64.b64decode("".join(str(held).split()), validate=True)
+    except ValueError:
+        mend = "encode it, as with base64 FILE, or write it under `stringData`"
+        raise UsageFault("its value is not base64", place=place, mend=mend) from None
 
 
 def _of(thing: Any, field: str) -> str | None:
@@ -92,7 +91,7 @@ def _of(thing: Any, field: str) -> str | None:
     return thing if isinstance(thing, str) else None
 
 
-def _password(value: str, registry: str, place: str) -> str:
+def _password(value: str | bytes, registry: str, place: str) -> str:
     try:
         login = json.loads(value)["auths"][registry]
         if "password" in login:

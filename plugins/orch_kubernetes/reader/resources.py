@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from orch.load.item import Item
 from orch.types import Consequence, Fidelity
+from orch_kubernetes.compile.resources import VENDORS
 from orch_kubernetes.reader.values import cpus, quantity, size, whole
-from orch_kubernetes.resources import VENDORS
 
 if TYPE_CHECKING:
     from orch.types import FieldPath

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orch.load.item import Item
 from orch.types import Consequence, Fidelity
 from orch_kubernetes.flavours import FLAVOURS
+from orch_kubernetes.reader.certificates import Certificates, issuer_of
 from orch_kubernetes.reader.part import IMPLIED, is_ours, note_identity
 from orch_kubernetes.reader.services import has_port
 from orch_kubernetes.reader.values import number_of, text_of
@@ -20,14 +21,6 @@ if TYPE_CHECKING:
 SUBDOMAIN = "Subdomain"
 PREFIX = "a route's path is the beginning of what is asked for"
 SAME = "another route has the same host and path"
-ISSUERS = (
-    "cert-manager.io/cluster-issuer",
-    "cert-manager.io/issuer",
-    "cert-manager.io/issuer-name",
-    "certmanager.k8s.io/cluster-issuer",
-)
-ISSUER_KIND = "cert-manager.io/issuer-kind"
-ACME = "an ACME authority is asked"
 CERTIFICATES = frozenset(flavour.certificate_annotation for flavour in FLAVOURS.values())
 MAPS = frozenset(flavour.certificate_map for flavour in FLAVOURS.values())
 WAY_IN = "the target's own way in is used"
@@ -44,6 +37,7 @@ class RouteReader:
         self._writer, self._objects = around.writer, around.objects
         self._services, self._secrets = services, around.secrets
         self._seen: dict[tuple[str, str], FieldPath] = {}
+        self._certificates = Certificates(around)
         self._failed: list[Item] = []
 
     def write(self) -> None:
@@ -125,7 +119,10 @@ class RouteReader:
             self._ingress_tls(thing, tls, made)
         for key, item in (thing.at("metadata", "annotations") or Item({})).items():
             for _, here in made if key in CERTIFICATES else ():
-                if self._writer.get((*here, "tls")) is None:
+                said = [text_of(item)]
+                if self._writer.get((*here, "tls")) is None and self._certificates.is_first(
+                    here, item, said, item
+                ):
                     self._writer.put((*here, "tls", "certificate"), item)
         if made and is_ours(thing):
             self._writer.note(made[0][1], spec.get("ingressClassName"))
@@ -182,31 +179,9 @@ class RouteReader:
         hosts = [str(host.value) for host in tls.get("hosts") or ()]
         routes = [here for host, here in made if host in hosts or not hosts]
         for here in routes:
-            self._certificate(thing, tls.get("secretName"), here, thing.namespace)
+            self._certificates.write(thing, tls.get("secretName"), here, thing.namespace)
         if routes:
             self._writer.note((*routes[0], "tls"), tls.get("hosts"))
-
-    def _certificate(self, thing: Thing, named: Item | None, here: FieldPath, space: str) -> None:
-        """Which certificate encrypts a route: from an authority, a Secret, or the platform."""
-        issuer, held = self._issuer(thing), self._secrets.find(text_of(named), space)
-        if held is not None and not _is_issued(held):
-            for field, key in (("cert", "tls.crt"), ("key", "tls.key")):
-                called = self._secrets.use(held.name, key, space, named or held.item)
-                self._writer.set((*here, "tls", field, "secret"), called, named or held.item)
-            self._writer.note((*here, "tls"), named)
-        elif issuer is not None:
-            how: dict[str, Any] = {"outcome": Fidelity.EMULATED, "reason": ACME}
-            self._writer.put((*here, "tls", "acme"), issuer, value=True, **how)
-            kind = thing.at("metadata", "annotations", ISSUER_KIND)
-            for item in (kind, named):
-                self._writer.note((*here, "tls", "acme"), item, Fidelity.NATIVE, ACME)
-        elif named is not None:
-            self._writer.put((*here, "tls", "certificate"), named)
-
-    def _issuer(self, thing: Thing) -> Item | None:
-        annotations = thing.at("metadata", "annotations")
-        found = (annotations.get(key) for key in ISSUERS) if annotations is not None else ()
-        return next((item for item in found if item is not None), None)
 
     # -- HTTPRoute -------------------------------------------------------------------------------
 
@@ -301,7 +276,7 @@ class RouteReader:
     def _listener(self, gateway: Thing, listener: Item, here: FieldPath, space: str) -> None:
         encrypted = False
         for held in listener.at("tls", "certificateRefs") or ():
-            self._certificate(gateway, held.get("name"), here, space)
+            self._certificates.write(gateway, held.get("name"), here, space)
             encrypted = True
         annotations = gateway.at("metadata", "annotations") or Item({})
         for key, item in annotations.items():
@@ -358,22 +333,16 @@ class RouteReader:
             return
         cert, key = tls.get("certificate"), tls.get("key")
         held = tls.at("externalCertificate", "name")
-        issuer = self._issuer(thing)
+        issuer = issuer_of(thing)
         edge = text_of(tls.get("termination")) in ("edge", "")
         outcome = Fidelity.NATIVE if edge else Fidelity.DEGRADED
         reason = "" if edge else "encryption ends at the way in, and not at the service"
-        if cert is not None and key is not None:
-            for field, leaf in (("cert", cert), ("key", key)):
-                where = self._secrets.name_for(thing, str(leaf.path[-1]), f"{thing.name}-{field}")
-                said = ".".join(str(one) for one in leaf.path[1:])
-                self._secrets.refer(where, leaf, thing, said)
-                self._writer.set((*here, "tls", field, "secret"), where[-1], leaf)
-        elif issuer is not None or held is not None:
-            self._certificate(thing, held, here, thing.namespace)
-        else:
-            self._writer.set((*here, "tls", "acme"), value=True, item=tls)
+        named = [text_of(one) for one in (cert, key, held, issuer)]
+        if not any(named):
             outcome = Fidelity.DEGRADED
             reason = reason or "the cluster's own certificate is not there: an authority is asked"
+        if self._certificates.is_first(here, tls, named, cert, key, held, issuer):
+            self._openshift_certificate(thing, tls, here)
         self._writer.note((*here, "tls"), tls.get("termination"), outcome, reason,
             Consequence.SECURITY)  # fmt: skip
         policy = tls.get("insecureEdgeTerminationPolicy")
@@ -382,16 +351,23 @@ class RouteReader:
         told = "" if kept else UNSAFE
         self._writer.note((*here, "tls"), policy, outcome, told, Consequence.SECURITY)
 
+    def _openshift_certificate(self, thing: Thing, tls: Item, here: FieldPath) -> None:
+        cert, key = tls.get("certificate"), tls.get("key")
+        held = tls.at("externalCertificate", "name")
+        if cert is not None and key is not None:
+            for field, leaf in (("cert", cert), ("key", key)):
+                where = self._secrets.name_for(thing, str(leaf.path[-1]), f"{thing.name}-{field}")
+                said = ".".join(str(one) for one in leaf.path[1:])
+                self._secrets.refer(where, leaf, thing, said)
+                self._writer.set((*here, "tls", field, "secret"), where[-1], leaf)
+        elif held is not None or issuer_of(thing) is not None:
+            self._certificates.set(thing, held, here, thing.namespace)
+        else:
+            self._writer.set((*here, "tls", "acme"), value=True, item=tls)
+
 
 def _openshift_host(thing: Thing) -> str:
     """The host of a Route; one with a policy for its subdomain means all hosts there."""
     host = text_of(thing.at("spec", "host"))
     wild = text_of(thing.at("spec", "wildcardPolicy")) == SUBDOMAIN
     return f"*.{host.partition('.')[2]}" if wild and host else host
-
-
-def _is_issued(secret: Thing) -> bool:
-    """Whether cert-manager wrote it, and will again."""
-    return any(
-        key.startswith("cert-manager.io/") for key in secret.texts("metadata", "annotations")
-    )

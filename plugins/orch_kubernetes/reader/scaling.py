@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from orch.load.item import Item
 from orch.types import Consequence, Fidelity
+from orch_kubernetes.compile.scaling import PRIORITY_STEP, REQUESTS
 from orch_kubernetes.reader.part import DEFAULT, IMPLIED, note_identity
 from orch_kubernetes.reader.values import number_of, quantity, seconds, share, text_of
-from orch_kubernetes.scaling import PRIORITY_STEP, REQUESTS
 
 if TYPE_CHECKING:
     from orch.types import FieldPath

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from orch.load.item import Item
 from orch.types import Consequence, Fidelity
-from orch_kubernetes.network import HEADLESS, POD_NAME
+from orch_kubernetes.compile.network import HEADLESS, POD_NAME
 from orch_kubernetes.reader.container import has_port_name, ports_of, standing_port
 from orch_kubernetes.reader.objects import Pods
 from orch_kubernetes.reader.part import DEFAULT, IMPLIED, note_identity

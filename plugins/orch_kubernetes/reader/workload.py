@@ -8,7 +8,7 @@ from orch.load.item import Item
 from orch.spec.deploy import UpdateConfig
 from orch.types import Consequence, Fidelity
 from orch_kubernetes import names
-from orch_kubernetes.job import CONCURRENCY
+from orch_kubernetes.compile.job import CONCURRENCY
 from orch_kubernetes.reader.objects import is_a
 from orch_kubernetes.reader.part import (
     DEFAULT,

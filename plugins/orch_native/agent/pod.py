@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import posixpath
 import re
@@ -135,10 +136,12 @@ class Pod:
 
     def without_secrets(self, text: str) -> str:
         """A text that containers had a hand in, such as their last line, fit to be shown."""
-        given = self.allocation.files.items()
-        contents = (c.decode(errors="replace") for n, c in given if n.startswith("secrets/"))
-        for value in (*self.allocation.values.values(), *contents):
-            for line in value.splitlines():
+        files = self.allocation.files.items()
+        values = [content for name, content in files if name.startswith("secrets/")]
+        values += [value.encode() for value in self.allocation.values.values()]
+        for value in values:
+            coded = base64.b64encode(value).decode()
+            for line in (*value.decode(errors="replace").splitlines(), coded):
                 if len(line.strip()) >= SHORTEST_SECRET:
                     text = text.replace(line.strip(), "[secret]")
         return text

@@ -135,10 +135,7 @@ def allocation_of(world: World, vault: Vault, alloc: Alloc) -> Allocation:
         body=body,
         desired=alloc.desired,
         files=_files(world, vault, app, body, template.pins),
-        values={
-            name: _secret(world, vault, Key(app, "secret", name), template.pins)
-            for name in variable_secrets(body)
-        },
+        values=variable_values(world, vault, app, body, template.pins),
         volumes=_volumes(world, row, template, alloc.index),
         networks=_networks(world, app, body),
         registries=_registries(world, vault, app),
@@ -153,12 +150,31 @@ def _files(
         for name in file_names(body, "configs")
     }
     for name in file_names(body, "secrets"):
-        value = _secret(world, vault, Key(app, "secret", name), pins)
-        files[f"secrets/{name}"] = value.encode()
+        files[f"secrets/{name}"] = _secret(world, vault, Key(app, "secret", name), pins)
     return files
 
 
-def _secret(world: World, vault: Vault, key: Key, pins: Mapping[str, str]) -> str:
+def variable_values(
+    world: World, vault: Vault, app: App, body: Mapping[str, Any], pins: Mapping[str, str]
+) -> dict[str, str]:
+    """Values of the secrets that a unit gets as variables. Raises UsageFault for one not text."""
+    keys = (Key(app, "secret", name) for name in variable_secrets(body))
+    return {key.name: _text(key, _secret(world, vault, key, pins)) for key in keys}
+
+
+def _text(key: Key, value: bytes) -> str:
+    """One that is external may be no text, which only its owner's deploy could see."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise UsageFault(
+            f"the secret {key.name!r} is not UTF-8 text, and can be had as a file alone",
+            place=str(key),
+            mend="list it under `secrets`, or name one that is text",
+        ) from None
+
+
+def _secret(world: World, vault: Vault, key: Key, pins: Mapping[str, str]) -> bytes:
     version = pins[f"secrets/{key.name}"]
     sealed = world.secrets.get((key.app, key.name, version))
     if sealed is not None:
@@ -168,7 +184,7 @@ def _secret(world: World, vault: Vault, key: Key, pins: Mapping[str, str]) -> st
     return vault.open(sealed, purpose(owner.app, owner.name, version))
 
 
-def current_secret(world: World, vault: Vault, app: App, name: str) -> str:
+def current_secret(world: World, vault: Vault, app: App, name: str) -> bytes:
     """The value of a secret as it is now, for what follows its rotation."""
     owner = _owner(world, Key(app, "secret", name))
     version = str(owner.body["version"])
@@ -232,10 +248,9 @@ def _networks(world: World, app: App, body: Mapping[str, Any]) -> dict[str, dict
 
 
 def _registries(world: World, vault: Vault, app: App) -> dict[str, tuple[str, str]]:
-    return {
-        row.key.name: (
-            row.body["username"],
-            current_secret(world, vault, app, row.body["password"]["secret"]),
-        )
-        for row in world.of_app(app, "registry")
-    }
+    found = {}
+    for row in world.of_app(app, "registry"):
+        key = Key(app, "secret", row.body["password"]["secret"])
+        password = _text(key, current_secret(world, vault, app, key.name))
+        found[row.key.name] = (row.body["username"], password)
+    return found

@@ -21,6 +21,7 @@ from orch_native.server.assignment import (
     content_of,
     pins_of,
     purpose,
+    variable_values,
     volumes_left,
 )
 from orch_native.server.model import App, Deployment, Key, ResourceRow, Run, RunPhase, Template
@@ -70,6 +71,7 @@ class Requests:
         if key.kind == "secret":
             self._check_value(key, put)
         pins = self._pins(key, put.body, old) if key.kind in _UNITS else {}
+        variable_values(self.world, self.vault, key.app, put.body, pins)  # refuses what is no text
         if key.kind == "service":
             self._check_ports(key, put.body)
         if key.kind == "secret":

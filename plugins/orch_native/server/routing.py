@@ -149,7 +149,7 @@ def _certificate(
         return None
     try:
         return {
-            part: current_secret(world, vault, row.key.app, tls[part]["secret"]).encode()
+            part: current_secret(world, vault, row.key.app, tls[part]["secret"])
             for part in ("cert", "key")
         }
     except (OrchError, KeyError):

@@ -24,16 +24,16 @@ class Vault:
         self._cipher = AESGCM(_key(key_file))
         self._file = key_file
 
-    def seal(self, value: str, purpose: str) -> bytes:
+    def seal(self, value: bytes, purpose: str) -> bytes:
         """A nonce and the ciphertext."""
         nonce = os.urandom(_NONCE)
-        return nonce + self._cipher.encrypt(nonce, value.encode(), purpose.encode())
+        return nonce + self._cipher.encrypt(nonce, value, purpose.encode())
 
-    def open(self, sealed: bytes, purpose: str) -> str:
+    def open(self, sealed: bytes, purpose: str) -> bytes:
         """Raises OrchError when the key is not the one that sealed it."""
         try:
             nonce, data = sealed[:_NONCE], sealed[_NONCE:]
-            return self._cipher.decrypt(nonce, data, purpose.encode()).decode()
+            return self._cipher.decrypt(nonce, data, purpose.encode())
         except InvalidTag:
             raise OrchError(
                 "a stored secret can't be opened with this key",

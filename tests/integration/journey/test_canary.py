@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import subprocess
@@ -25,20 +26,23 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 # Of this process alone: another worker may show its own on purpose.
 MARK = f"canary-{token_hex(3)}"
 FIRST, SECOND, FROM_FILE = (f"{MARK}~{name}" for name in ("one", "two", "file"))
-CANARIES = (FIRST, SECOND, FROM_FILE)
+BYTES = b"\xff\x00" + f"{MARK}~bytes".encode() + b"\x00\xff"
+CODED = base64.b64encode(BYTES).decode()
 SERVE = 'exec python3 -m http.server 8080 --bind "$$ORCH_ADDRESS"'
 PROCESS_APP = f"""
 apiVersion: orch/v1
 name: birds
 services:
   web:
-    command: [sh, -c, 'test -n "$$TOKEN" || exit 9; {SERVE}']
+    command: [sh, -c, 'test -n "$$TOKEN" -a -s "$$ORCH_SECRETS_DIR/coffer" || exit 9; {SERVE}']
     environment: {{TOKEN: {{secret: token}}, RELEASE: "${{RELEASE:-1}}"}}
+    secrets: [{{source: coffer, target: coffer}}]
     ports: [{{name: http, target: 8080}}]
     probes: {{readiness: {{http: {{path: "${{READY:-/}}", port: http}}, interval: 1s}}}}
     deploy: {{update_config: {{monitor: 1s, progress_deadline: 15s}}}}
 secrets:
   token: {{provider: env, key: TOKEN}}
+  coffer: {{provider: env, key: COFFER, encoding: base64}}
 """
 DOCKER_APP = """
 apiVersion: orch/v1
@@ -47,9 +51,14 @@ services:
   web:
     image: local/tool:1
     pull_policy: never
-    command: [sh, -c, 'test -s /run/secrets/password || exit 9; exec httpd -f -p 8080 -h /www']
+    command:
+      - sh
+      - -c
+      - 'cd /run/secrets; test -s password -a -s keys.p12 || exit 9; exec httpd -f -p 8080 -h /www'
     environment: {TOKEN: {secret: token}}
-    secrets: [{source: password, target: password, mode: "0400"}]
+    secrets:
+      - {source: password, target: password, mode: "0400"}
+      - {source: keys, target: keys.p12, mode: "0400"}
     ports: [{name: http, target: 8080}]
     probes: {readiness: {tcp: {port: http}, interval: 1s}}
 registries:
@@ -57,6 +66,7 @@ registries:
 secrets:
   token: {provider: env, key: TOKEN}
   password: {provider: file, path: ./password.txt}
+  keys: {provider: file, path: ./keys.p12}
 """
 FORMS = ("json", "yaml", "markdown", "html")  # beside text, which all have
 NEED_NO_SPEC = {"schema", "completion", "explain", "backends", "import"}
@@ -125,7 +135,7 @@ def test_every_verb_is_tried() -> None:
 
 def test_processes(orch: Orch, tmp_path: Path) -> None:
     (orch.folder / "app.yaml").write_text(PROCESS_APP)
-    first, second = {"TOKEN": FIRST}, {"TOKEN": SECOND}
+    first, second = ({"TOKEN": token, "COFFER": CODED} for token in (FIRST, SECOND))
     with ProcessWatch(MARK) as watch:
         change_everything(orch, first, second)
         orch("deploy", "-f", "app.yaml", env={**second, "READY": "/missing"}, code=5)
@@ -145,6 +155,7 @@ def test_containers(orch_docker: Orch, dockerd: Engine, tmp_path: Path) -> None:
     orch = orch_docker
     (orch.folder / "app.yaml").write_text(DOCKER_APP)
     (orch.folder / "password.txt").write_text(FROM_FILE)
+    (orch.folder / "keys.p12").write_bytes(BYTES)
     env = {"TOKEN": FIRST}
     with ProcessWatch(MARK) as watch:
         orch("deploy", "-f", "app.yaml", env=env)
@@ -154,8 +165,10 @@ def test_containers(orch_docker: Orch, dockerd: Engine, tmp_path: Path) -> None:
     assert not watch.hits
     inspected = inspect_everything(dockerd)
     assert FROM_FILE not in inspected
+    assert not found_in(inspected.replace(f"TOKEN={FIRST}", "").encode(), MARK)
     assert inspected.count(FIRST) == inspected.count(f"TOKEN={FIRST}"), "only the asked variable"
-    (orch.folder / "password.txt").unlink()
+    for name in ("password.txt", "keys.p12"):
+        (orch.folder / name).unlink()
     left = found_below(tmp_path, MARK)
     mounted = {path for path in left if "secrets" in path.parts}
     assert set(left) == mounted, left
@@ -189,7 +202,6 @@ def assert_silent(orch: Orch) -> None:
 
 def test_the_search_finds(tmp_path: Path) -> None:
     """What would be a leak is found: plain, encoded, packed, in a process list."""
-    import base64
     import gzip
 
     (tmp_path / "plain").write_text(f"x{FIRST}y")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from orch.errors import Denied, Refused, Transient, Unreachable
-from orch.types import EventKind, Verdict
-from orch_kubernetes import client as client_module
-from orch_kubernetes import hopes
+from orch.types import EventKind, Operation, Verdict
+from orch_kubernetes.api import client as client_module
+from orch_kubernetes.watch import hopes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -160,6 +160,31 @@ def test_a_claim_that_can_not_grow_is_told_at_its_size(trial: Trial, kubernetes_
     assert told.path == ("volumes", "data", "size")
     assert "allowVolumeExpansion" in told.mend
     assert "log in" not in str(fault.value)
+
+
+def test_a_job_that_was_deleted_and_not_made_anew_is_made_by_the_next_deploy(
+    trial: Trial, kubernetes_api: Api
+) -> None:
+    def jobs() -> list[Row]:
+        return [row for key, row in kubernetes_api.platform.objects.items() if key[1] == "jobs"]
+
+    trial.deployed({"jobs": {"prepare": trial.shell("echo one")}})
+    (first,) = jobs()
+    changed = {"jobs": {"prepare": trial.shell("echo two")}}
+    there: list[list[Row]] = []
+    kubernetes_api.when("PATCH", "/jobs/prepare", lambda: there.append(jobs()), dry=False)
+    kubernetes_api.answer("PATCH", "/jobs/prepare", 403, "no right to", times=1, dry=False)
+    plan = trial.plan(changed).plan
+    assert [action.operation for action in plan.pending] == [Operation.REPLACE]
+    with pytest.raises(Denied, match="no right to"):
+        trial.run(plan, rollback=False)
+    assert there == [[]], "no two versions of a job run side by side"
+    assert jobs() == []
+    assert trial.pending(changed) == [(Operation.CREATE, "job/prepare")]
+    trial.deployed(changed)
+    (second,) = jobs()
+    assert second["metadata"]["uid"] != first["metadata"]["uid"]
+    assert trial.pending(changed) == []
 
 
 # -- watches ---------------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ import pytest
 
 from orch.errors import Denied, UsageFault
 from orch.types import Fidelity
-from orch_kubernetes import client as client_module
-from orch_kubernetes.live import SHOWN_NAMES
+from orch_kubernetes.adopt.live import SHOWN_NAMES
+from orch_kubernetes.api import client as client_module
 from tests.integration.journey.conftest import call_in
 from tests.integration.kubernetes.readings import applied, lost
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orch_kubernetes.absence import FEW, Absence
+from orch_kubernetes.api.kinds import Kind
 from orch_kubernetes.backend import KubernetesBackend
-from orch_kubernetes.kinds import Kind
+from orch_kubernetes.change.absence import FEW, Absence
 
 if TYPE_CHECKING:
     from orch.testing.conformance import Trial

@@ -8,7 +8,7 @@ import pytest
 
 from orch.spec.deploy import UpdateConfig
 from orch.types import Verdict
-from orch_kubernetes import rollout
+from orch_kubernetes.watch import rollout
 
 if TYPE_CHECKING:
     from orch.testing.conformance import Trial

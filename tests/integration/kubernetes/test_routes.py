@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from orch.types import EventKind, Verdict
-from orch_kubernetes import admission
+from orch_kubernetes.watch import admission, ways
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -197,6 +198,21 @@ def test_no_controller_is_waited_for_without_end(
     assert trial.service().healthy
 
 
+def test_who_does_not_wait_hears_no_verdict(
+    trial_of: Callable[..., Trial], kubernetes_api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no controller is there, each route-only change would else take all the time."""
+    trial = trial_of(routes="gateway")
+    monkeypatch.setattr(admission, "PATIENCE", 60.0)
+    trial.deployed(routed(trial, host=HOST))
+    kubernetes_api.controllers.says = {}
+    began = time.monotonic()
+    assert trial.deploy(routed(trial, host="b.example.com"), wait=False).verdict is Verdict.DONE
+    assert time.monotonic() - began < 20
+    made = [row for key, row in kubernetes_api.platform.objects.items() if key[1] == "httproutes"]
+    assert ["b.example.com"] in [row["spec"]["hostnames"] for row in made]
+
+
 def test_what_was_said_of_an_earlier_generation_counts_no_more() -> None:
     row: Row = {"kind": "HTTPRoute", "metadata": {"name": "a", "generation": 1}}
     row["status"] = attaches(row, refused=True)
@@ -204,3 +220,89 @@ def test_what_was_said_of_an_earlier_generation_counts_no_more() -> None:
     row["metadata"]["generation"] = 2
     assert not admission.refusals(row)
     assert not admission.is_accepted(row)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("ingress", "gateway"), ("gateway", "ingress"), ("route", "ingress")]
+)
+def test_another_kind_of_way_in_is_there_before_the_former_one_goes(
+    old: str, new: str, trial_of: Callable[..., Trial], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ways, "SETTLES", 2.0)
+    first, second = trial_of(routes=old), trial_of(routes=new)
+    document = routed(first, host=HOST)
+    first.deployed(document)
+    planned = second.plan(document).plan
+    (told,) = (str(one) for one in planned.warnings if HOST in one.fault)
+    assert f"stay with --option routes={old}" in told
+    events: list[Event] = []
+    second.session().apply(planned, on_event=events.append)
+    done = [event.id for event in events if event.kind is EventKind.APPLIED]
+    ids = {routes: f"{way}/{HOST}" for way, routes in ways.WAYS.items()}
+    assert done.index(ids[new]) < done.index(ids[old])
+    waited = [event.message for event in events if event.kind is EventKind.PROGRESS]
+    assert any("until the new way in is served" in line for line in waited), waited
+    assert second.pending(document) == []
+
+
+def gateway_class(api: Api, name: str) -> None:
+    """A class of Gateways that somebody installs a controller of."""
+    accepted = {"type": "Accepted", "status": "True", "reason": "Accepted", "message": ""}
+    body = {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "GatewayClass",
+        "metadata": {"name": name},
+        "spec": {"controllerName": f"example.com/{name}"},
+        "status": {"conditions": [accepted]},
+    }
+    api.installed.add("gatewayclasses")
+    with api.platform.lock:
+        key = ("gateway.networking.k8s.io", "gatewayclasses", "", name)
+        api.platform.create(key, body, "kubectl")
+
+
+def test_ways_in_stay_what_they_are_whatever_a_cluster_gets(
+    trial_of: Callable[..., Trial], kubernetes_api: Api
+) -> None:
+    document = routed(trial_of(), host=HOST)
+    trial_of().deployed(document)
+    gateway_class(kubernetes_api, "zeta")
+    planned = trial_of().plan(document).plan
+    assert planned.pending == ()
+    assert any("--option routes=gateway moves them" in note for note in planned.notes)
+    fresh = trial_of(name="other", namespace="other")
+    assert "gateway/app" in {action.id for action in fresh.plan(document).plan.pending}
+
+
+def test_a_gateway_keeps_its_class(trial_of: Callable[..., Trial], kubernetes_api: Api) -> None:
+    gateway_class(kubernetes_api, "zeta")
+    document = routed(trial_of(), host=HOST)
+    trial_of().deployed(document)
+    gateway_class(kubernetes_api, "alpha")
+    assert trial_of().plan(document).plan.pending == ()
+    moved = trial_of(gateway_class="alpha").plan(document).plan
+    assert {action.id for action in moved.pending} == {"gateway/app"}
+
+
+def test_a_fault_while_ways_in_are_looked_for_is_outlasted(
+    trial_of: Callable[..., Trial], kubernetes_api: Api
+) -> None:
+    document = routed(trial_of(), host=HOST)
+    trial_of().deployed(document)
+    kubernetes_api.answer("GET", "/httproutes", 500, "etcd has no leader")
+    assert trial_of().plan(document).plan.pending == ()
+
+
+def test_a_host_is_told_though_its_controller_is_gone(
+    trial_of: Callable[..., Trial], kubernetes_api: Api
+) -> None:
+    gateway_class(kubernetes_api, "zeta")
+    document = routed(trial_of(), host=HOST)
+    trial_of().deployed(document)
+    with kubernetes_api.platform.lock:
+        kubernetes_api.platform.remove(
+            ("gateway.networking.k8s.io", "gatewayclasses", "", "zeta"), "", "Background"
+        )
+    left = trial_of()
+    assert left.plan(document).plan.pending == ()
+    left.eventually("it answers", lambda: left.service().endpoints == (f"http://{HOST}",))

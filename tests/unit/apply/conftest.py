@@ -19,10 +19,10 @@ class Vault:
     name = "vault"
 
     def __init__(self) -> None:
-        self.values: dict[str, str] = {}
+        self.values: dict[str, str | bytes] = {}
         self.versions: dict[str, str] = {}
 
-    def read(self, name: str, source: Any, base: Any) -> str:
+    def read(self, name: str, source: Any, base: Any) -> str | bytes:
         return self.values[source["key"]]
 
     def version(self, name: str, source: Any, base: Any) -> str | None:

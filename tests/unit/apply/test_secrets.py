@@ -34,7 +34,7 @@ def test_a_value_goes_out_with_its_object_and_nowhere_else(
     plan = session.plan(app_from_document(spec)).plan
     save_plan(plan, tmp_path / "plan")
     session.apply(plan, on_event=shop.events.append)
-    assert ("secret/pw", {"pw": CANARY}) in shop.platform.sent
+    assert ("secret/pw", {"pw": CANARY.encode()}) in shop.platform.sent
     assert ("service/web", {}) in shop.platform.sent
     with shop.platform.state() as state:
         held = repr(state.tree)

@@ -10,6 +10,7 @@ from pathlib import Path
 from orch.backend.discovery import installed
 from orch.cli.render.compare_page import comparison_page
 from orch.compare.compare import compare
+from orch.compare.prices import PriceTable
 from orch.compile.levels import Level
 from orch.load.source import Loaded, app_from_document
 from orch.types import Place
@@ -17,11 +18,16 @@ from orch.types import Place
 EVIL = "</script><script>alert(1)</script>"
 
 
-def page(**service: object) -> str:
+NODE = {"backend": "native", "item": "node", "cpus": 8, "memory": "32G", "price": 40,
+        "per": "month", "seen": "2026-11-01", "source": "https://prices.example/list"}  # fmt: skip
+
+
+def page(*prices: dict[str, object], **service: object) -> str:
     document = {"name": "shop", "services": {"web": {"image": "acme/web:1", **service}}}
     app = app_from_document(document)
     backends = {name: installed().backend(name) for name in ("native", "swarm")}
-    compared = compare(app, backends, Level.LOOSE)
+    table = PriceTable.model_validate({"version": 1, "currency": "EUR", "prices": prices})
+    compared = compare(app, backends, Level.LOOSE, tables=[table])
     return comparison_page(compared, Loaded(app, Path(), None, lambda _: Place()))
 
 
@@ -44,6 +50,14 @@ def test_only_the_pages_own_script_may_run_and_nothing_is_fetched() -> None:
     assert not re.search(r'(src|href)="(?!#|data:|https://)', made)
     assert "@import" not in made
     assert "url(" not in made
+
+
+def test_a_price_tells_its_source_and_what_that_is() -> None:
+    sizes = {"resources": {"reservations": {"cpus": 1, "memory": "1Gi"}}}
+    made = page({**NODE, "basis": "a <list> of others"}, deploy=sizes)
+    assert 'href="https://prices.example/list"' in made
+    assert "prices.example</a>: a &lt;list&gt; of others" in made
+    assert "prices.example</a></td>" in page(NODE, deploy=sizes)
 
 
 def test_a_path_folds_behind_its_dots_and_is_escaped_first() -> None:

@@ -15,27 +15,26 @@ if TYPE_CHECKING:
 CANARY = "c4n4ry-v4lu3"
 
 
-def read(folder: Path, **source: Any) -> str:
+def read(folder: Path, **source: Any) -> bytes:
     return FileSecrets().read("db", source, folder)
 
 
 def test_a_file_is_the_secret_to_the_byte(tmp_path: Path) -> None:
-    (tmp_path / "s").write_bytes(b"a\r\nb\n")
-    assert read(tmp_path, path="s") == "a\r\nb\n"
-    assert read(tmp_path, path=str(tmp_path / "s")) == "a\r\nb\n"
+    content = b"a\r\nb\n" + bytes(range(256))
+    (tmp_path / "s").write_bytes(content)
+    assert read(tmp_path, path="s") == content
+    assert read(tmp_path, path=str(tmp_path / "s")) == content
 
 
 def test_trim_takes_one_newline_away(tmp_path: Path) -> None:
     (tmp_path / "s").write_text("a\n\n")
-    assert read(tmp_path, path="s", options={"trim": "true"}) == "a\n"
+    assert read(tmp_path, path="s", options={"trim": "true"}) == b"a\n"
 
 
 def test_faults_of_files(tmp_path: Path) -> None:
-    (tmp_path / "b").write_bytes(CANARY.encode() + b"\xff")
     for source, fault in (
         ({}, "needs a path"),
         ({"path": "x"}, "can't be read"),
-        ({"path": "b"}, "is not UTF-8 text"),
         ({"path": "."}, "can't be read"),
     ):
         with pytest.raises(UsageFault, match=fault) as raised:

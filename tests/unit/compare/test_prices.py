@@ -83,3 +83,5 @@ def test_shipped_rows_name_flavours_that_are_there_and_tell_their_source(factory
         assert backend == factory.name
         assert flavour in factory.flavours
         assert row.source.startswith("https://")
+        second_hand = {"github.com", "gist.github.com", "www.factualminds.com"}
+        assert row.basis or row.source.split("/")[2] not in second_hand

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orch_kubernetes.belonging import Circle, by_labels, own_rows
+from orch_kubernetes.adopt.belonging import Circle, by_labels, own_rows
 
 Row = dict[str, Any]
 

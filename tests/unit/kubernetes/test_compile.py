@@ -340,7 +340,7 @@ def test_a_port_of_a_container_is_opened_at_one_port_of_its_node() -> None:
 def test_secrets_are_tokens_and_name_their_version() -> None:
     said = web(environment={"PW": {"secret": "pw"}}, secrets=[{"source": "pw", "target": "pw"}])
     manifest = compiled({**said, "secrets": {"pw": {"provider": "env", "key": "PW"}}})
-    assert body(manifest, "secret/pw")["stringData"] == {"pw": "{{orch.value:pw}}"}
+    assert body(manifest, "secret/pw")["data"] == {"pw": "{{orch.base64:pw}}"}
     main = pod(manifest)["containers"][0]
     reference = main["env"][0]["valueFrom"]["secretKeyRef"]
     assert reference == {"name": "pw-{{orch.version:pw}}", "key": "pw"}
@@ -413,7 +413,11 @@ def test_routes_are_what_the_cluster_has(options: dict[str, str], kind: str) -> 
     port = {"ports": [{"name": "http", "target": 8080}]}
     route = {"host": "a.example.com", "service": "web", "port": "http"}
     manifest = compiled({**web(**port), "routes": [route]}, **options)
-    found = [dict(r.body) for r in manifest.resources if r.id.startswith("route/")]
+    found = [
+        dict(r.body)
+        for r in manifest.resources
+        if r.id.partition("/")[0] in ("ingress", "httproute", "route")
+    ]
     assert [one["kind"] for one in found] == [kind]
     if "gateway" in options:
         assert found[0]["spec"]["parentRefs"] == [{"name": "shared", "namespace": "infra"}]
@@ -515,6 +519,123 @@ def test_overrides_reach_all_that_a_service_becomes() -> None:
     assert said.outcome is Fidelity.NATIVE
 
 
+ROUTED: dict[str, Any] = {
+    "routes": [
+        {"host": "a.example.com", "service": "web", "port": 80},
+        {"host": "b.example.com", "service": "web", "port": 80},
+        {"host": "b.example.com", "path": "/api", "service": "api", "port": 80},
+    ]
+}
+NOTED = {"metadata": {"annotations": {"example.com/timeout": "60"}}}
+
+
+def routed(web: dict[str, Any], api: dict[str, Any], **options: str) -> Manifest:
+    services = {
+        name: {**IMAGE, "ports": [{"target": 80}], "overrides": {"kubernetes": said}}
+        for name, said in (("web", web), ("api", api))
+    }
+    return compiled({"services": services, **ROUTED}, **options)
+
+
+def noted(manifest: Manifest) -> set[str]:
+    return {
+        resource.id
+        for resource in manifest.resources
+        if "example.com/timeout" in resource.body["metadata"].get("annotations", {})
+    }
+
+
+@pytest.mark.parametrize(
+    ("routes", "kind", "ids"),
+    [
+        ("ingress", "ingress", {"ingress/a.example.com", "ingress/b.example.com"}),
+        ("gateway", "httpRoute", {"httproute/a.example.com", "httproute/b.example.com"}),
+        ("gateway", "gateway", {"gateway/app"}),
+        ("route", "route", {"route/a.example.com", "route/b.example.com"}),
+    ],
+)
+def test_overrides_reach_the_ways_in_that_lead_to_a_service(
+    routes: str, kind: str, ids: set[str]
+) -> None:
+    manifest = routed({kind: NOTED}, {}, routes=routes)
+    assert noted(manifest) == ids
+    found = row(manifest, f"services.web.overrides.kubernetes.{kind}")
+    assert found.outcome is Fidelity.NATIVE
+    assert {output.partition(":")[0] for output in found.outputs} == ids
+
+
+def test_overrides_leave_the_redirect_of_an_encrypted_host_alone() -> None:
+    tls = {"certificate": "held"}
+    route = {"host": "a.example.com", "service": "web", "port": 80, "tls": tls}
+    more = {"ports": [{"target": 80}], "overrides": {"kubernetes": {"httpRoute": NOTED}}}
+    manifest = compiled({**web(**more), "routes": [route]}, routes="gateway")
+    assert noted(manifest) == {"httproute/a.example.com"}
+
+
+def test_a_way_in_that_two_services_share_is_told_one_thing() -> None:
+    other = {"metadata": {"annotations": {"example.com/timeout": "90"}}}
+    alike = routed({"ingress": NOTED}, {"ingress": NOTED})
+    assert row(alike, "services.api.overrides.kubernetes.ingress").outcome is Fidelity.NATIVE
+    found = row(
+        routed({"ingress": NOTED}, {"ingress": other}), "services.api.overrides.kubernetes.ingress"
+    )
+    assert found.outcome is Fidelity.REJECTED
+    assert "Ingress b-example-com" in found.reason
+    assert "says something else" in found.reason
+
+
+def test_settings_of_ways_in_that_the_cluster_has_not_are_lost_and_told() -> None:
+    manifest = routed({"httpRoute": NOTED}, {"gateway": NOTED})
+    lost = row(manifest, "services.web.overrides.kubernetes.httpRoute")
+    assert (lost.outcome, lost.mend) == (Fidelity.LOST, "write it for ingress too")
+    assert "no httpRoute" in lost.reason
+    unrouted = compiled(web(overrides={"kubernetes": {"ingress": NOTED}}))
+    rejected = row(unrouted, "services.web.overrides.kubernetes.ingress")
+    assert rejected.outcome is Fidelity.REJECTED
+
+
+ROLE = {"metadata": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/web"}}}
+
+
+def test_a_part_with_settings_of_its_account_has_one_of_its_own() -> None:
+    said = {"overrides": {"kubernetes": {"serviceAccount": ROLE}}}
+    document = {**web(**said), "jobs": {"tidy": {**IMAGE, **said}, "plain": IMAGE}}
+    registry = {"registries": {"ghcr.io": {"username": "u", "password": {"secret": "token"}}}}
+    secrets = {"secrets": {"token": {"provider": "env", "key": "T"}}}
+    manifest = compiled({**document, **registry, **secrets})
+    assert pod(manifest)["serviceAccountName"] == "shop-web"
+    assert pod(manifest, "job/tidy")["serviceAccountName"] == "shop-tidy"
+    assert pod(manifest, "job/plain")["serviceAccountName"] == "shop"
+    own = body(manifest, "account/shop/web")
+    assert own["metadata"]["annotations"] == ROLE["metadata"]["annotations"]
+    assert own["imagePullSecrets"] == body(manifest, "account/shop")["imagePullSecrets"]
+    assert "annotations" not in body(manifest, "account/shop")["metadata"]
+    web_ = next(r for r in manifest.resources if r.id == "service/web")
+    assert "account/shop/web" in {edge.id for edge in web_.depends_on}
+    assert row(manifest, "jobs.tidy.overrides.kubernetes.serviceAccount").outcome is Fidelity.NATIVE
+
+
+def test_an_account_of_its_own_decides_whether_pods_have_its_token() -> None:
+    for mounts in (True, False):
+        said = {"serviceAccount": {"automountServiceAccountToken": mounts}}
+        manifest = compiled(web(overrides={"kubernetes": said}))
+        assert body(manifest, "account/shop/web")["automountServiceAccountToken"] is mounts
+        assert "automountServiceAccountToken" not in pod(manifest)
+    assert pod(compiled(web()))["automountServiceAccountToken"] is False
+
+
+def test_what_is_said_of_an_account_rolls_pods_out_and_runs_no_job_again() -> None:
+    def template(unit: str, kubernetes: dict[str, Any]) -> Any:
+        part = {**IMAGE, "overrides": {"kubernetes": kubernetes}}
+        manifest = compiled({"services": {"web": part}, "jobs": {"tidy": part}})
+        return body(manifest, unit)["spec"]["template"]
+
+    other = {"metadata": {"annotations": {"eks.amazonaws.com/role-arn": "arn:2"}}}
+    for unit, rolls in (("service/web", True), ("job/tidy", False)):
+        one, two = (template(unit, {"serviceAccount": said}) for said in (ROLE, other))
+        assert (one != two) is rolls
+
+
 @pytest.mark.parametrize("version", ["1.20", "1.25", "1.37"])
 @pytest.mark.parametrize(
     ("kubernetes", "told"),
@@ -522,6 +643,7 @@ def test_overrides_reach_all_that_a_service_becomes() -> None:
         ({"deployment": {"spec": {"minReadySecondz": 3}}}, "spec: Additional properties"),
         ({"deployment": {"spec": {"minReadySeconds": "x"}}}, "spec.minReadySeconds: 'x' is not"),
         ({"daemonSet": {"spec": {}}}, "daemonSet is not known here"),
+        ({"serviceAccount": {"automount": True}}, "Additional properties"),
     ],
 )
 def test_overrides_that_the_api_does_not_take_are_rejected(

@@ -15,9 +15,20 @@ from orch_kubernetes.flavours import FLAVOURS
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+
+def _noted(text: str) -> dict[str, Any]:
+    return {"metadata": {"annotations": {"example.com/note": text}}}
+
+
 OVERRIDES: Mapping[str, Any] = {
     "kubernetes": {
-        "deployment": ({"spec": {"revisionHistoryLimit": 2}}, {"spec": {"revisionHistoryLimit": 3}})
+        "deployment": (
+            {"spec": {"revisionHistoryLimit": 2}},
+            {"spec": {"revisionHistoryLimit": 3}},
+        ),
+        "serviceAccount": (_noted("1"), _noted("2")),
+        "ingress": (_noted("1"), _noted("2")),
+        "httpRoute": (_noted("1"), _noted("2")),
     }
 }
 OTHERS = tuple(name for name in FLAVOURS if name != "plain")

@@ -8,7 +8,7 @@ import pytest
 
 from orch.spec.application import Application
 from orch.types import Consequence, Fidelity
-from orch_kubernetes.compile import compile_kubernetes
+from orch_kubernetes.compile.compile import compile_kubernetes
 from orch_kubernetes.facts import Sighting, facts_of, sighted
 from orch_kubernetes.flavours import FLAVOURS, recognise
 from tests.unit.kubernetes.test_compile import IMAGE, body, compiled, pod, row, web
@@ -91,7 +91,7 @@ def test_load_balancers_of_aws_take_no_certificate_from_a_secret(
 def test_load_balancers_of_aws_take_certificates_by_their_arn() -> None:
     manifest = routed({"certificate": ARN}, flavour="eks")
     assert row(manifest, "routes[0].tls.certificate").outcome is Fidelity.NATIVE
-    annotations = body(manifest, "route/a.example.com")["metadata"]["annotations"]
+    annotations = body(manifest, "ingress/a.example.com")["metadata"]["annotations"]
     assert annotations["alb.ingress.kubernetes.io/certificate-arn"] == ARN
 
 
@@ -163,6 +163,14 @@ def test_the_group_of_files_is_the_projects_own() -> None:
     assert "securityContext" not in pod(manifest)
     assert row(manifest, "services.web.secrets[0].gid").outcome is Fidelity.LOST
     assert pod(compiled({**web(**FILE), **SECRET}))["securityContext"] == {"fsGroup": 1234}
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_further_groups_of_a_pod_are_admitted_everywhere(flavour: str) -> None:
+    """OpenShift's restricted-v2 takes any: it holds users and the group of files alone."""
+    manifest = compiled(web(group_add=["1234"]), flavour=flavour)
+    assert pod(manifest)["securityContext"]["supplementalGroups"] == [1234]
+    assert row(manifest, "services.web.group_add").outcome is Fidelity.NATIVE
 
 
 def test_options_that_write_nothing_ask_for_nothing() -> None:

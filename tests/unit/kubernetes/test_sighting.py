@@ -44,11 +44,14 @@ class Cluster:
             "/apis/networking.k8s.io/v1/ingressclasses": items(named("traefik")),
         }
         self.logins: set[str | None] = set()
+        self.together: threading.Barrier | None = None
         cluster = self
 
         class Answers(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 cluster.logins.add(self.headers["Authorization"])
+                if cluster.together is not None:
+                    cluster.together.wait(10)
                 said = cluster.answers.get(self.path.partition("?")[0], 404)
                 status = said if isinstance(said, int) else 200
                 told = {"message": f"no {self.path}"} if isinstance(said, int) else said
@@ -100,6 +103,13 @@ def test_a_cluster_tells_what_it_is(cluster: Cluster) -> None:
     assert (facts.flavour.name, facts.version, facts.routes) == ("k3s", (1, 33), "ingress")
     assert facts.ingress_class == "traefik"
     assert cluster.logins == {"Bearer t"}
+
+
+def test_all_is_asked_at_once(cluster: Cluster) -> None:
+    cluster.together = threading.Barrier(5)
+    backend = cluster.backend()
+    assert backend.facts.flavour.name == "k3s"
+    backend.close()
 
 
 def test_gateways_are_used_where_a_class_was_accepted(cluster: Cluster) -> None:
@@ -197,3 +207,16 @@ def test_whether_a_published_port_gets_an_address(
     options: dict[str, str], groups: tuple[str, ...], *, balanced: bool
 ) -> None:
     assert sighted(options, Sighting("v1.36.2", frozenset(groups))).load_balancer is balanced
+
+
+@pytest.mark.parametrize(
+    ("options", "default", "wanted"),
+    [({}, False, "nginx"), ({}, True, "nginx"), ({"ingress_class": "alpha"}, True, "alpha")],
+)
+def test_ingresses_keep_the_class_that_they_have(
+    options: dict[str, str], default: bool, wanted: str
+) -> None:
+    classes = ("alpha", "nginx")
+    standing = {"ingress": "nginx"}
+    seen = Sighting("v1.33.4", ingress_classes=classes, ingress_default=default, standing=standing)
+    assert sighted(options, seen).ingress_class == wanted

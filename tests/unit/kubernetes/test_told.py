@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from orch.errors import Denied, OrchError, Refused, Transient, UsageFault
+from orch_kubernetes.api.faults import fault_of
 from orch_kubernetes.commands import code_of
-from orch_kubernetes.faults import fault_of
-from orch_kubernetes.hopes import STARTS, Hopes
+from orch_kubernetes.watch.hopes import STARTS, Hopes
 
 PATH = "/api/v1/namespaces/shop/pods/web"
 

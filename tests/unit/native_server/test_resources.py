@@ -42,7 +42,7 @@ def mounted(**more: Any) -> dict[str, Any]:
 
 def put_files(plane: Plane, content: str, password: str, version: str) -> None:
     plane.put("conf", {"content": content}, "config")
-    plane.put("pw", {"version": version}, "secret", secrets={"pw": password})
+    plane.put("pw", {"version": version}, "secret", secrets={"pw": password.encode()})
 
 
 def test_files_and_values_reach_the_agent(plane: Plane) -> None:
@@ -61,7 +61,7 @@ def test_secret_values_are_nowhere_in_the_clear(plane: Plane) -> None:
     shown = plane.ask(lambda r: [sights.stored(r.world, row) for row in r.world.of_app(SHOP)])
     assert "canary-7f3a" not in repr(shown) + repr(plane.status("web")) + repr(plane.events())
     assert "canary-7f3a" not in repr(allocation(plane))
-    assert "canary-7f3a" not in repr(Put({}, secrets={"pw": "canary-7f3a"}))
+    assert "canary-7f3a" not in repr(Put({}, secrets={"pw": b"canary-7f3a"}))
     plane.store.close()
     for path in plane.folder.iterdir():
         assert b"canary-7f3a" not in path.read_bytes(), path
@@ -133,13 +133,37 @@ def test_missing_config_is_told_and_nothing_is_begun(plane: Plane) -> None:
 
 def test_external_secret_is_another_app_s_of_the_namespace(plane: Plane) -> None:
     key = Key(App("default", "vault"), "secret", "shared")
-    put = Put({"version": "v1"}, secrets={"shared": "from-there"})
+    put = Put({"version": "v1"}, secrets={"shared": b"from-there"})
     plane.ask(lambda r: r.put(key, put))
     plane.put("pw", {"external": True, "name": "shared"}, "secret")
     plane.put("conf", {"content": "x"}, "config")
     plane.put("web", mounted())
     plane.run(5)
     assert allocation(plane).values == {"pw": "from-there"}
+
+
+def test_bytes_of_a_secret_reach_the_agent_and_are_no_variable(plane: Plane) -> None:
+    value = bytes(range(256))
+    key = Key(App("default", "vault"), "secret", "shared")
+    plane.ask(lambda r: r.put(key, Put({"version": "v1"}, secrets={"shared": value})))
+    plane.put("pw", {"external": True, "name": "shared"}, "secret")
+    plane.put("conf", {"content": "x"}, "config")
+    with pytest.raises(UsageFault, match="'pw' is not UTF-8 text") as caught:
+        plane.put("web", mounted())
+    assert "list it under `secrets`" in caught.value.mend
+    assert plane.ask(lambda r: r.world.find(Key(SHOP, "service", "web"))) is None
+    plane.put("web", {**mounted(), "environment": {}})
+    plane.run(5)
+    assert allocation(plane).files["secrets/pw"] == value
+
+
+def test_a_login_that_becomes_no_text_is_told(plane: Plane) -> None:
+    plane.put("pw", {"version": "v1"}, "secret", secrets={"pw": b"\xff"})
+    login = {"username": "ci", "password": {"secret": "pw"}}
+    plane.put("ghcr.io", login, "registry")
+    plane.put("web", service("ok"))
+    plane.run(5)
+    assert "'pw' is not UTF-8 text" in plane.status("web")["message"]
 
 
 def test_expected_version_is_compared(plane: Plane) -> None:
@@ -222,6 +246,18 @@ def test_routing_has_entries_for_ports_and_routes(plane: Plane) -> None:
         "default/shop/web",
         8080,
     )
+
+
+def test_a_route_has_its_certificate_as_the_secrets_hold_it(plane: Plane) -> None:
+    port = {"name": "http", "target": 8080}
+    plane.put("web", service("ok", ports=[port]))
+    for name in ("crt", "key"):
+        plane.put(name, {"version": "v1"}, "secret", secrets={name: f"pem of {name}".encode()})
+    pair = {"cert": {"secret": "crt"}, "key": {"secret": "key"}}
+    plane.put("any", {"path": "/", "service": "web", "port": "http", "tls": pair}, "route")
+    plane.run(3)
+    (route,) = next(entry.routes for entry in plane.agent.routing.entries if entry.routes)
+    assert (route["cert"], route["key"]) == (b"pem of crt", b"pem of key")
 
 
 def test_changing_a_published_port_restarts_nobody(plane: Plane) -> None:

@@ -161,6 +161,7 @@ def _costs(compared: Comparison) -> dict[str, Any]:
                     "month": f"{charge.month:,.2f}",
                     "price": texts.price_text(charge.row),
                     "source": charge.row.source,
+                    "basis": charge.row.basis,
                 }
                 for charge in cost.charges
             ],

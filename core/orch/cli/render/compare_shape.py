@@ -116,6 +116,7 @@ def _cost(cost: Estimate) -> CostShape:
                 "region": charge.row.region,
                 "seen": charge.row.seen.isoformat(),
                 "source": charge.row.source,
+                "basis": charge.row.basis,
             }
             for charge in cost.charges
         ],

@@ -134,6 +134,7 @@ class ChargeRow(TypedDict):
     region: str
     seen: str
     source: str
+    basis: str
 
 
 @_closed

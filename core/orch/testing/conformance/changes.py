@@ -130,6 +130,13 @@ class ChangeCases(Cases):
         assert trial.pending(first) == []
         assert trial.session().releases()[0].number == 3
 
+    def test_a_status_tells_the_revision_that_stands(self, trial: Trial) -> None:
+        document = trial.web("one")
+        both = {"services": {**document["services"], "api": trial.web_service("one")}}
+        trial.deployed(both)
+        trial.deployed(document)
+        assert trial.session().status().revision == 2, "no service was changed, but one went"
+
     def _renamed(self, trial: Trial, text: str, **web: Any) -> dict[str, Any]:
         site = {**trial.web_service(text), "formerly": "web", **web}
         return {"services": {"site": site}}

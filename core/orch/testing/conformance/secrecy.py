@@ -5,10 +5,15 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
+from base64 import b64encode
 from contextlib import suppress
 from dataclasses import asdict
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from orch.errors import Refused, UsageFault
 from orch.plan.file import save_plan
 from orch.testing.conformance.changes import FAILS, HOLDS
 from orch.testing.conformance.trial import Cases, Trial, needs
@@ -19,17 +24,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CANARY = "canary-7f3d91c4"
+EVERY_BYTE = bytes(range(256)) + CANARY.encode()
 SHOW_FILE = 'cat "${ORCH_SECRETS_DIR:-/run/secrets}/token"'
+SHOW_DIGEST = f"{SHOW_FILE} | sha256sum"
 
 
 class SecrecyCases(Cases):
     """Files and values that are handed to what runs."""
 
-    def _document(self, trial: Trial, **web: Any) -> dict[str, Any]:
+    def _document(self, trial: Trial, encoding: str = "utf-8", **web: Any) -> dict[str, Any]:
         service = {**trial.web_service("one"), **web}
         return {
             "services": {"web": service},
-            "secrets": {"token": {"provider": "env", "key": "TOKEN"}},
+            "secrets": {"token": {"provider": "env", "key": "TOKEN", "encoding": encoding}},
         }
 
     def test_a_changed_config_is_shown_and_replaces_replicas(self, trial: Trial) -> None:
@@ -64,6 +71,25 @@ class SecrecyCases(Cases):
         assert "service/web" in {id_ for _, id_ in trial.pending(document)}
         trial.deployed(document)
         assert self._holds(trial, SHOW_FILE, f"{CANARY}-two")
+
+    @needs("exec")
+    def test_a_secret_that_is_no_text_arrives_to_the_byte(self, trial: Trial) -> None:
+        mounts = [{"source": "token", "target": "token"}]
+        trial.secrets.values["token"] = EVERY_BYTE
+        trial.deployed(self._document(trial, secrets=mounts))
+        assert self._holds(trial, SHOW_DIGEST, f"{sha256(EVERY_BYTE).hexdigest()}  -")
+        assert trial.pending(self._document(trial, secrets=mounts)) == []
+        turned = EVERY_BYTE[::-1]
+        trial.secrets.values["token"] = b64encode(turned).decode()
+        trial.deployed(self._document(trial, "base64", secrets=mounts))
+        assert self._holds(trial, SHOW_DIGEST, f"{sha256(turned).hexdigest()}  -")
+
+    def test_a_secret_that_is_no_text_is_refused_as_a_variable(self, trial: Trial) -> None:
+        service = trial.web_service("one")
+        variables = {**service["environment"], "TOKEN": {"secret": "token"}}
+        trial.secrets.values["token"] = EVERY_BYTE
+        with pytest.raises((Refused, UsageFault), match=r"services\.web\.environment\.TOKEN"):
+            trial.plan(self._document(trial, environment=variables))
 
     @needs("exec", "secret-variables")
     def test_a_secret_arrives_as_a_variable(self, trial: Trial) -> None:
@@ -104,10 +130,11 @@ class SecrecyCases(Cases):
     def _holds(trial: Trial, script: str, wanted: str) -> bool:
         return trial.exec(f'test "$({script})" = "{wanted}"') == 0
 
+    @pytest.mark.parametrize("value", [CANARY, EVERY_BYTE], ids=["text", "bytes"])
     def test_a_secret_value_is_in_nothing_that_is_shown_or_kept(
-        self, trial: Trial, tmp_path: Path
+        self, trial: Trial, tmp_path: Path, value: str | bytes
     ) -> None:
-        trial.secrets.values["token"] = CANARY
+        trial.secrets.values["token"] = value
         document = self._document(trial, secrets=[{"source": "token", "target": "token"}])
         planned = trial.plan(document)
         save_plan(planned.plan, tmp_path / "plan.json")
@@ -125,7 +152,9 @@ class SecrecyCases(Cases):
             "the releases": repr(trial.session().releases()),
             "the records": repr(list(_records(trial))),
         }
-        assert not [where for where, text in seen.items() if CANARY in text]
+        coded = b64encode(value.encode() if isinstance(value, str) else value).decode()
+        for spelling in (CANARY, coded.rstrip("=")[:-1]):
+            assert not [where for where, text in seen.items() if spelling in text]
 
 
 def _records(trial: Trial) -> Iterator[bytes]:

@@ -52,9 +52,9 @@ class Values:
     """A secret provider that holds its values itself."""
 
     name: str = "env"
-    values: dict[str, str] = field(default_factory=dict)
+    values: dict[str, str | bytes] = field(default_factory=dict)
 
-    def read(self, name: str, source: Mapping[str, Any], base: Path) -> str:  # noqa: ARG002
+    def read(self, name: str, source: Mapping[str, Any], base: Path) -> str | bytes:  # noqa: ARG002
         """The value now."""
         return self.values[name]
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
-from typing import TYPE_CHECKING, Any
+import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+import orch.load.files
 from orch.backend.discovery import installed
 from orch.errors import UsageFault
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from orch_kubernetes.reader import KubernetesReader
+from orch_kubernetes.reader.contents import NOT_KEPT
 
 CANARY = "canary-7f31"
 LOGINS = {
@@ -47,9 +50,10 @@ def base(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def read(base: Path, **source: Any) -> str:
+def read(base: Path, **source: Any) -> bytes:
     provider = installed().secret_providers["manifest"]
-    return str(provider.read("db", {"path": "secrets.yaml", **source}, base))
+    given = provider.read("db", {"path": "secrets.yaml", **source}, base)
+    return given if isinstance(given, bytes) else given.encode()
 
 
 @pytest.mark.parametrize(
@@ -64,7 +68,11 @@ def read(base: Path, **source: Any) -> str:
     ids=lambda source: source["key"],
 )
 def test_a_value_is_found(base: Path, source: dict[str, Any]) -> None:
-    assert read(base, **source) == CANARY
+    assert read(base, **source) == CANARY.encode()
+
+
+def test_a_value_that_is_no_text_is_read_to_the_byte(base: Path) -> None:
+    assert read(base, key="Secret/db/bytes") == b"\x80\x81\x82"
 
 
 @pytest.mark.parametrize(
@@ -75,8 +83,7 @@ def test_a_value_is_found(base: Path, source: dict[str, Any]) -> None:
         ({"key": "Route/web/spec.tls"}, "has no Route/web"),
         ({"key": "password"}, "names no key of an object"),
         ({}, "names no key of an object"),
-        ({"key": "Secret/db/bytes"}, "not text in base64"),
-        ({"key": "Secret/db/broken"}, "not text in base64"),
+        ({"key": "Secret/db/broken"}, "is not base64"),
         ({"key": "Secret/logins/other", "options": {"registry": "ghcr.io"}}, "holds no login"),
         ({"key": "Secret/db/password", "options": {"registry": "ghcr.io"}}, "holds no login"),
         ({"path": None, "key": "Secret/db/password"}, "needs a path"),
@@ -92,3 +99,34 @@ def test_a_fault_names_no_value(base: Path, source: dict[str, Any], fault: str) 
 def test_it_has_no_versions_of_its_own(base: Path) -> None:
     provider = installed().secret_providers["manifest"]
     assert provider.version("db", {"path": "secrets.yaml"}, base) is None
+
+
+PIPED = b"""
+apiVersion: v1
+kind: Secret
+metadata: {name: db}
+data: {bytes: gIGC, text: bWFkZSB1cA==}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web}
+spec:
+  containers: [{name: web, image: "web:1", volumeMounts: [{name: db, mountPath: /db}]}]
+  volumes: [{name: db, secret: {secretName: db}}]
+"""
+
+
+def test_a_value_that_is_kept_nowhere_is_asked_for_in_base64_when_it_is_no_text(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    orch.load.files._stdin.cache_clear()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(PIPED)))
+    reading = KubernetesReader().read([Path("-")], {}, ())
+    orch.load.files._stdin.cache_clear()
+    assert reading.document["secrets"] == {
+        "db.bytes": {"provider": "env", "key": "DB_BYTES", "encoding": "base64"},
+        "db.text": {"provider": "env", "key": "DB_TEXT"},
+    }
+    mends = {row.mend for row in reading.ledger.notable if row.reason == NOT_KEPT}
+    asked = "set the variable DB_BYTES to the value in base64"
+    assert mends == {asked, "set the variable DB_TEXT"}

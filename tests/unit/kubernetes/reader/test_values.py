@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from orch.spec.base import NAME_PATTERN
-from orch_kubernetes.container import escaped
+from orch_kubernetes.compile.container import escaped
 from orch_kubernetes.reader import KubernetesReader
 from orch_kubernetes.reader.env import filled
 from orch_kubernetes.reader.values import cpus, quantity, share, size, spec_name

@@ -138,6 +138,9 @@ def test_handles_are_readable_and_unique() -> None:
 def test_values_of_secrets_are_struck_out() -> None:
     pod = read_pod(allocation(values={"p": "hunter22"}, files={"secrets/q": b"line1\nline2\n"}))
     assert pod.without_secrets("hunter22 line2 ok") == "[secret] [secret] ok"
+    assert pod.without_secrets("aHVudGVyMjI= bGluZTEKbGluZTIK") == "[secret] [secret]"
+    pod = read_pod(allocation(files={"secrets/q": b"\xff\x00canary"}))
+    assert pod.without_secrets("got \ufffd\0canary, /wBjYW5hcnk=") == "got [secret], [secret]"
 
 
 def test_jobs_are_told_from_services() -> None:

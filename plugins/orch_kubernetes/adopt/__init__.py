@@ -1,0 +1,1 @@
+"""What others made: whose an object is, and what runs as a spec."""

@@ -1,0 +1,1 @@
+"""What runs: health, rollouts, verdicts of controllers, logs and ports."""
