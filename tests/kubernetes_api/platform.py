@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import base64
 import copy
+import functools
 import itertools
 import threading
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from tests.kubernetes_api import gateway, ownership, schemas
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+Change = TypeVar("Change", bound="Callable[..., Any]")
 Row = dict[str, Any]
 Key = tuple[str, str, str, str]
 """API version without its version number, plural, namespace, name."""
@@ -34,6 +36,17 @@ GENERATED = frozenset(
     {"Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "Ingress", "Gateway", "HTTPRoute",
      "Route"}
 )  # fmt: skip
+
+
+def _alone(change: Change) -> Change:
+    """A change that is made while nobody else makes one."""
+
+    @functools.wraps(change)
+    def made(platform: Platform, *args: Any, **more: Any) -> Any:
+        with platform.lock:
+            return change(platform, *args, **more)
+
+    return cast("Change", made)
 
 
 class Refusal(Exception):
@@ -62,7 +75,7 @@ class Happened:
 
 @dataclass
 class Platform:
-    """One cluster. `listen` are told of each change; they may change more."""
+    """One cluster, changed by one thread at a time; `objects` as once seen stay as they were."""
 
     objects: dict[Key, Row] = field(default_factory=dict)
     happened: list[Happened] = field(default_factory=list)
@@ -115,6 +128,7 @@ class Platform:
         if space and ("", "namespaces", "", space) not in self.objects:
             raise Refusal(404, "NotFound", f'namespaces "{space}" not found')
 
+    @_alone
     def create(self, key: Key, body: Row, manager: str, *, dry: bool = False) -> Row:
         self._check_place(key)
         if key in self.objects:
@@ -134,6 +148,7 @@ class Platform:
         metadata["creationTimestamp"] = stamp()
         return row
 
+    @_alone
     def replace(self, key: Key, body: Row, manager: str, *, dry: bool = False) -> Row:
         before = self.get(key)
         said = body["metadata"].get("resourceVersion")
@@ -148,12 +163,14 @@ class Platform:
         _changed_by(manager, before, row)
         return self._kept(key, before, row, dry=dry)
 
+    @_alone
     def merge(self, key: Key, change: Row, manager: str, *, dry: bool = False) -> Row:
         before = self.get(key)
         row = merged(copy.deepcopy(before), change)
         _changed_by(manager, before, row)
         return self._kept(key, before, row, dry=dry)
 
+    @_alone
     def patch(self, key: Key, steps: list[Row]) -> Row:
         """A JSON patch: as much of it as is used."""
         before = self.get(key)
@@ -167,6 +184,7 @@ class Platform:
                 ownership.put(row, path, step["value"])
         return self._kept(key, before, row, dry=False)
 
+    @_alone
     def apply(self, key: Key, body: Row, manager: str, *, force: bool, dry: bool) -> Row:
         """Server-side apply."""
         self._check_place(key)
@@ -212,12 +230,14 @@ class Platform:
         if causes:
             raise Refusal(409, "Conflict", f"Apply failed with {len(causes)} conflicts", causes)
 
+    @_alone
     def status(self, key: Key, status: Row) -> None:
         """What a controller notes."""
         row = self.objects.get(key)
         if row is not None and row.get("status") != status:
             self._note(key, {**row, "status": status}, "MODIFIED")
 
+    @_alone
     def remove(self, key: Key, uid: str = "", propagation: str = "Background") -> Row:
         row = self.get(key)
         if uid and row["metadata"]["uid"] != uid:
@@ -230,10 +250,12 @@ class Platform:
             self.forget(key)
         return row
 
+    @_alone
     def forget(self, key: Key) -> None:
         """It is gone."""
-        row = self.objects.pop(key, None)
+        row = self.objects.get(key)
         if row is not None:
+            self.objects = {k: v for k, v in self.objects.items() if k != key}
             self._tell("DELETED", key, copy.deepcopy(row))
             if key[1] == "namespaces":
                 for other in [one for one in self.objects if one[2] == key[3]]:
@@ -262,15 +284,14 @@ class Platform:
         return self.objects.get(key, row)
 
     def _note(self, key: Key, row: Row, type_: str) -> None:
-        self.objects[key] = row
+        self.objects = {**self.objects, key: row}
         self._tell(type_, key, row)
 
     def _tell(self, type_: str, key: Key, row: Row) -> None:
-        with self.changed:
-            version = next(self._count)
-            row["metadata"] = {**row["metadata"], "resourceVersion": str(version)}
-            self.happened.append(Happened(version, type_, key, copy.deepcopy(row)))
-            self.changed.notify_all()
+        version = next(self._count)
+        row["metadata"] = {**row["metadata"], "resourceVersion": str(version)}
+        self.happened.append(Happened(version, type_, key, copy.deepcopy(row)))
+        self.changed.notify_all()
 
     def since(self, version: int) -> list[Happened]:
         """What happened after a version. Raises Refusal when that is forgotten."""

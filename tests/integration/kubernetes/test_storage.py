@@ -34,7 +34,7 @@ def told(trial: Trial, **volume: Any) -> dict[str, LedgerEntry]:
 
 def forget_classes(api: Api) -> None:
     for key in [key for key in api.platform.objects if key[1] == "storageclasses"]:
-        del api.platform.objects[key]
+        api.platform.forget(key)
 
 
 def asked(api: Api) -> int:
