@@ -11,7 +11,7 @@ from orch_swarm import cron, names
 from orch_swarm.sights import labels_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from orch.types import Instance, Replica
     from orch_swarm.sights import Swarm
@@ -39,11 +39,14 @@ def scheduled_status(
 ) -> ServiceStatus:
     """A job with a schedule: its newest run counts, and the tasks of all that are kept are shown.
 
+    How it fares is judged by the newest run that has ended: the next one may begin at once.
     `tasks` are by the service's id; `now` is in seconds since the epoch.
     """
     job = cron.Job(row)
     seen = [cron.run_of(run, tasks.get(run["ID"], ())) for run in runs]
     newest = max(seen, key=lambda run: run.moment, default=None)
+    ended = [run for run in seen if run.phase != cron.RUNNING]
+    judged = max(ended, key=lambda run: run.moment, default=None)
     own = tasks.get(newest.row["ID"], ()) if newest else ()
     shown = [task for run in runs for task in tasks.get(run["ID"], ()) if task.get("NodeID")]
     return ServiceStatus(
@@ -52,19 +55,23 @@ def scheduled_status(
         job.number(cron.COMPLETIONS, 1) if newest else 0,
         sum(task["Status"]["State"] == "complete" for task in own),
         sum(task["Status"]["State"] not in cron.FAILED for task in own),
-        newest is None or newest.phase != cron.SPOILT,
-        _told(job, newest, now),
+        judged is None or judged.phase != cron.SPOILT,
+        "; ".join((_next(job, now), *_how(newest, judged))),
         replicas=tuple(replica(task) for task in shown),
     )
 
 
-def _told(job: cron.Job, newest: cron.Run | None, now: float) -> str:
-    """When a job runs next, and how its newest run went."""
-    told = _next(job, now)
-    if newest is None:
-        return told
-    why = f": {newest.told}" if newest.told else ""
-    return f"{told}; the run of {_stamp(newest.moment)} {newest.phase}{why}"
+def _how(newest: cron.Run | None, judged: cron.Run | None) -> Iterator[str]:
+    """How the newest run goes, and a failed one before it that still counts."""
+    if newest is not None:
+        yield _run(newest)
+    if judged is not None and judged is not newest and judged.phase == cron.SPOILT:
+        yield _run(judged)
+
+
+def _run(run: cron.Run) -> str:
+    why = f": {run.told}" if run.told else ""
+    return f"the run of {_stamp(run.moment)} {run.phase}{why}"
 
 
 def _next(job: cron.Job, now: float) -> str:

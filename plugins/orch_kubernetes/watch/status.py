@@ -103,25 +103,30 @@ def _counts(pod: Row) -> bool:
 
 
 def _scheduled(row: Row, jobs: Sequence[Row], pods: Sequence[Row]) -> ServiceStatus:
-    """A job with a schedule: its newest run counts, and the pods of all that are kept are shown."""
+    """A job with a schedule: its newest run counts, and the pods of all that are kept are shown.
+
+    How it fares is judged by the newest run that has ended: the next one may begin at once.
+    """
     _, name = unit_of(row)
     runs = sorted((job for job in jobs if is_owned_by(job, row)), key=_created)
     shown = [pod for run in runs for pod in pods_of(run, pods)]
-    newest = sight_of(runs[-1]) if runs else None
+    sights = [sight_of(run) for run in reversed(runs)]
+    newest = next(iter(sights), None)
+    failed = next((sight.failed for sight in sights if sight.failed or sight.arrived), "")
     spec, status = row["spec"], row.get("status") or {}
     last = status.get("lastScheduleTime")
     told = f"{spec['schedule']}; last run at {last}" if last else spec["schedule"]
     if spec.get("suspend"):
         told = f"suspended ({spec['schedule']})"
-    if newest is not None and newest.failed:
-        told += f": {newest.failed}"
+    if failed:
+        told += f": {failed}" if newest and newest.failed else f"; the run before it: {failed}"
     return ServiceStatus(
         name,
         "job",
         newest.wanted if newest else 0,
         newest.ready if newest else 0,
         newest.updated if newest else 0,
-        newest is None or not newest.failed,
+        not failed,
         told,
         replicas=tuple(replicas_of(name, shown, marks.revision_of(row))),
     )

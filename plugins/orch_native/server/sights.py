@@ -20,7 +20,7 @@ from orch_native.server.routing import entry_ports
 from orch_native.server.scheduler import NodeUse, demand_of, place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from orch_native.server.model import Alloc, App, Deployment, Key, ResourceRow, Run
     from orch_native.server.world import World
@@ -312,9 +312,14 @@ def _restarted(alloc: Alloc) -> str:
 
 def _job_status(world: World, row: ResourceRow) -> dict[str, Any]:
     sight = _job_rollout(world, row)
-    runs = world.runs[row.uid].values()
-    latest = max(runs, key=lambda run: run.number, default=None)
-    failed = latest is not None and latest.phase is RunPhase.FAILED
+    runs = sorted(world.runs[row.uid].values(), key=lambda run: run.number, reverse=True)
+    latest = next(iter(runs), None)
+    judged = latest
+    if job_policy(row.body).schedule is not None:
+        # The next run may begin at once: until it ends, the one before it tells how things are.
+        judged = next((run for run in runs if run.phase is not RunPhase.RUNNING), None)
+    failed = judged is not None and judged.phase is RunPhase.FAILED
+    shown = [latest] if judged is latest or not failed else [latest, judged]
     return {
         "name": row.key.name,
         "kind": "job",
@@ -323,18 +328,18 @@ def _job_status(world: World, row: ResourceRow) -> dict[str, Any]:
         "updated": sight.updated,
         "healthy": not failed,
         "failed": bool(_job_failure(world, row)),
-        "message": _job_message(world, row, sight, latest),
+        "message": _job_message(world, row, sight, [run for run in shown if run is not None]),
         "endpoints": [],
         "replicas": [_replica(world, alloc) for alloc in world.allocs_of(row.uid)],
     }
 
 
-def _job_message(world: World, row: ResourceRow, sight: Rollout, latest: Run | None) -> str:
+def _job_message(world: World, row: ResourceRow, sight: Rollout, runs: Iterable[Run]) -> str:
     scheduled = job_policy(row.body).schedule is not None
     parts = [_schedule_told(world, row)] if scheduled else []
-    if latest is not None:
-        told = f": {latest.message}" if latest.message else ""
-        parts.append(f"run {latest.number} {latest.phase}{told}")
+    for run in runs:
+        told = f": {run.message}" if run.message else ""
+        parts.append(f"run {run.number} {run.phase}{told}")
     return "; ".join(parts) or sight.message
 
 

@@ -117,6 +117,18 @@ def test_schedule_runs_again_and_again_and_keeps_its_history(plane: Plane) -> No
     assert [run.number for run in runs(plane)] == [11, 12]
 
 
+def test_a_failed_run_counts_until_the_next_one_has_ended(plane: Plane) -> None:
+    plane.put("migrate", job(3, 200, schedule="*/5 * * * *", backoff_limit=0), "job")
+    plane.run(400)
+    assert [run.phase for run in runs(plane)] == [RunPhase.RUNNING]
+    assert plane.status("migrate")["healthy"]
+    plane.run(300)
+    assert [run.phase for run in runs(plane)] == [RunPhase.FAILED, RunPhase.RUNNING]
+    seen = plane.status("migrate")
+    assert not seen["healthy"]
+    assert "; run 2 running; run 1 failed" in seen["message"]
+
+
 def test_forbid_leaves_out_a_moment_while_the_last_run_goes_on(plane: Plane) -> None:
     plane.put("migrate", job(0, 400, schedule="*/5 * * * *", concurrency="forbid"), "job")
     plane.run(1500)
