@@ -312,14 +312,8 @@ def _restarted(alloc: Alloc) -> str:
 
 def _job_status(world: World, row: ResourceRow) -> dict[str, Any]:
     sight = _job_rollout(world, row)
-    runs = sorted(world.runs[row.uid].values(), key=lambda run: run.number, reverse=True)
-    latest = next(iter(runs), None)
-    judged = latest
-    if job_policy(row.body).schedule is not None:
-        # The next run may begin at once: until it ends, the one before it tells how things are.
-        judged = next((run for run in runs if run.phase is not RunPhase.RUNNING), None)
-    failed = judged is not None and judged.phase is RunPhase.FAILED
-    shown = [latest] if judged is latest or not failed else [latest, judged]
+    shown = _telling(world, row)
+    failed = any(run.phase is RunPhase.FAILED for run in shown)
     return {
         "name": row.key.name,
         "kind": "job",
@@ -328,10 +322,19 @@ def _job_status(world: World, row: ResourceRow) -> dict[str, Any]:
         "updated": sight.updated,
         "healthy": not failed,
         "failed": bool(_job_failure(world, row)),
-        "message": _job_message(world, row, sight, [run for run in shown if run is not None]),
+        "message": _job_message(world, row, sight, shown),
         "endpoints": [],
         "replicas": [_replica(world, alloc) for alloc in world.allocs_of(row.uid)],
     }
+
+
+def _telling(world: World, row: ResourceRow) -> list[Run]:
+    """The newest run, and with a schedule a failed one before it while that one is under way."""
+    runs = sorted(world.runs[row.uid].values(), key=lambda run: run.number, reverse=True)
+    if job_policy(row.body).schedule is None:
+        return runs[:1]
+    ended = [run for run in runs if run.phase is not RunPhase.RUNNING]
+    return runs[:1] + [run for run in ended[:1] if run.phase is RunPhase.FAILED and run != runs[0]]
 
 
 def _job_message(world: World, row: ResourceRow, sight: Rollout, runs: Iterable[Run]) -> str:
@@ -412,7 +415,7 @@ def _why_unit(world: World, row: ResourceRow, nodes: Sequence[NodeUse]) -> Itera
     elif row.deleting:
         yield f"{row.key.name}: it is being removed"
     elif row.key.kind == "job":
-        yield f"{row.key.name}: {_job_message(world, row, _job_rollout(world, row), None)}"
+        yield f"{row.key.name}: {_job_message(world, row, _job_rollout(world, row), _telling(world, row))}"
     else:
         yield _why_service(world, service_view(world, row, nodes), nodes)
 
