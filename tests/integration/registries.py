@@ -80,7 +80,7 @@ def registry(tmp_path: Path, dockerd: Engine) -> Iterator[Registry]:
 
 
 def _await_registry(url: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not _asks_who_we_are(url):
         ended = process.poll() is not None or time.monotonic() > deadline
         assert not ended, log.read_text()

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from orch.testing.conformance import Trial
 
 ORCH = str(Path(sys.executable).with_name("orch"))
-PATIENCE = 30
+PATIENCE = 60
 _LINE = re.compile(r"(?P<address>\S+):(?P<local>\d+) -> (?P<service>\S+):(?P<port>\d+)")
 
 

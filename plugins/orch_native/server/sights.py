@@ -20,7 +20,7 @@ from orch_native.server.routing import entry_ports
 from orch_native.server.scheduler import NodeUse, demand_of, place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from orch_native.server.model import Alloc, App, Deployment, Key, ResourceRow, Run
     from orch_native.server.world import World
@@ -312,8 +312,7 @@ def _restarted(alloc: Alloc) -> str:
 
 def _job_status(world: World, row: ResourceRow) -> dict[str, Any]:
     sight = _job_rollout(world, row)
-    shown = _telling(world, row)
-    failed = any(run.phase is RunPhase.FAILED for run in shown)
+    failed = any(run.phase is RunPhase.FAILED for run in _telling(world, row))
     return {
         "name": row.key.name,
         "kind": "job",
@@ -322,7 +321,7 @@ def _job_status(world: World, row: ResourceRow) -> dict[str, Any]:
         "updated": sight.updated,
         "healthy": not failed,
         "failed": bool(_job_failure(world, row)),
-        "message": _job_message(world, row, sight, shown),
+        "message": _job_message(world, row),
         "endpoints": [],
         "replicas": [_replica(world, alloc) for alloc in world.allocs_of(row.uid)],
     }
@@ -337,13 +336,13 @@ def _telling(world: World, row: ResourceRow) -> list[Run]:
     return runs[:1] + [run for run in ended[:1] if run.phase is RunPhase.FAILED and run != runs[0]]
 
 
-def _job_message(world: World, row: ResourceRow, sight: Rollout, runs: Iterable[Run]) -> str:
+def _job_message(world: World, row: ResourceRow) -> str:
     scheduled = job_policy(row.body).schedule is not None
     parts = [_schedule_told(world, row)] if scheduled else []
-    for run in runs:
+    for run in _telling(world, row):
         told = f": {run.message}" if run.message else ""
         parts.append(f"run {run.number} {run.phase}{told}")
-    return "; ".join(parts) or sight.message
+    return "; ".join(parts) or _job_rollout(world, row).message
 
 
 def _replica(world: World, alloc: Alloc) -> dict[str, Any]:
@@ -415,7 +414,7 @@ def _why_unit(world: World, row: ResourceRow, nodes: Sequence[NodeUse]) -> Itera
     elif row.deleting:
         yield f"{row.key.name}: it is being removed"
     elif row.key.kind == "job":
-        yield f"{row.key.name}: {_job_message(world, row, _job_rollout(world, row), _telling(world, row))}"
+        yield f"{row.key.name}: {_job_message(world, row)}"
     else:
         yield _why_service(world, service_view(world, row, nodes), nodes)
 

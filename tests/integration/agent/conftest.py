@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 NOWHERE = "unix:///nowhere/docker.sock"
 
 

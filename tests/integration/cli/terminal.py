@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-PATIENCE = 30
+PATIENCE = 60
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 

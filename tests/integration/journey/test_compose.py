@@ -59,7 +59,7 @@ def write_ours(orch: Orch, ports: list[int], tag: str) -> None:
     (orch.folder / "ours.yaml").write_text(text)
 
 
-def await_true(holds: Callable[[], bool], what: str, seconds: float = 30) -> None:
+def await_true(holds: Callable[[], bool], what: str, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, f"never saw: {what}"

@@ -90,7 +90,7 @@ def test_what_another_app_keeps_is_used_and_its_absence_refused(place: Path) -> 
         assert f"'{name}' can't be resolved: no app has one in this namespace" in early.stderr
     told(place, "deploy", "-f", "owner.yaml")
     told(place, "deploy", "-f", "user.yaml")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while "hello from owner" not in (seen := told(place, "logs", "reader", "-f", "user.yaml")):
         assert time.monotonic() < deadline, seen
     assert "canary-66" not in seen

@@ -63,7 +63,7 @@ def message(client: NativeClient, name: str) -> str:
 
 
 def awaited(check: Callable[[], Any]) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not check():
         assert time.monotonic() < end
         time.sleep(0.02)

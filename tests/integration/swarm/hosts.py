@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 PROGRAMS = ("dockerd", "ip", "iptables", "nsenter", "unshare")
 NETWORK = "10.77.0"
 POOL = "10.78.0.0/16"
-SECONDS = 60.0
+SECONDS = 120.0
 ASKED = 5.0
 """Seconds for an answer of an engine that may ask a leader that is gone."""
 NO_ANSWER = (docker.errors.APIError, requests.RequestException)

@@ -81,7 +81,7 @@ def silent(url: str) -> bool:
     return False
 
 
-def await_true(holds: Callable[[], bool], what: str, seconds: float = 30) -> None:
+def await_true(holds: Callable[[], bool], what: str, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, f"never saw: {what}"

@@ -184,7 +184,7 @@ def ssh_host(tmp_path: Path, swarm: str, monkeypatch: pytest.MonkeyPatch) -> Ite
             [program, "-D", "-e", "-f", str(tmp_path / "sshd_config")], stdout=log, stderr=log
         )
     try:
-        end = time.monotonic() + 20
+        end = time.monotonic() + 60
         while "listening" not in (tmp_path / "log").read_text():
             ended = server.poll() is not None or time.monotonic() > end
             assert not ended, (tmp_path / "log").read_text()

@@ -123,7 +123,7 @@ class Client:
         with closing(self.line(name)) as line:
             return ask(line, path)
 
-    def until(self, name: str, path: str, wanted: str, seconds: float = 15) -> None:
+    def until(self, name: str, path: str, wanted: str, seconds: float = 60) -> None:
         """Ask again until the answer is the wanted one."""
         end, seen = time.monotonic() + seconds, ""
         while seen != wanted:
