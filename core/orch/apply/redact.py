@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from base64 import b64encode, encodebytes, urlsafe_b64encode
+import threading
+from base64 import b64encode, urlsafe_b64encode
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -21,7 +22,8 @@ SHORT = 4
 """A value shorter than this is only found where it stands as a word of its own."""
 LONG_LINE = 8
 """A line of a value is searched for on its own from this length on."""
-
+WIDTHS = (64, 76)
+"""Characters in a line of base64: in PEM and in mail (RFC 7468, RFC 2045)."""
 NO_TEXT = "\ufffd"
 """What stands for bytes that are no text once they are shown as text."""
 
@@ -30,6 +32,7 @@ class Redactor:
     """Knows every value that was read and blots it out, in the spellings that texts use."""
 
     def __init__(self) -> None:
+        self._learning = threading.Lock()
         self._values: set[bytes] = set()
         self._spellings: set[str] = set()
         self._long: list[str] = []
@@ -37,7 +40,11 @@ class Redactor:
 
     def learn(self, values: Iterable[str | bytes]) -> None:
         """Remember values, so that no text which passes holds one."""
-        new = {_bytes(value) for value in values} - self._values
+        # Whoever learns the same at once waits: a text may pass only once the spellings are known.
+        with self._learning:
+            self._learn({_bytes(value) for value in values} - self._values)
+
+    def _learn(self, new: set[bytes]) -> None:
         if new:
             self._values |= new
             self._spellings |= {spelling for value in new for spelling in _spellings(value)}
@@ -109,7 +116,9 @@ def _spellings(data: bytes) -> set[str]:
 def _spellings_of_bytes(data: bytes) -> set[str]:
     if len(data) < LONG_LINE:
         return {b64encode(data).decode()}  # what else there is looks like any number or word
-    wrapped = {line for line in encodebytes(data).decode().splitlines() if len(line) >= LONG_LINE}
     coded = {code(data).decode() for code in (b64encode, urlsafe_b64encode)}
+    whole = b64encode(data).decode()
+    lines = (whole[at : at + width] for width in WIDTHS for at in range(0, len(whole), width))
+    wrapped = {line for line in lines if len(line) >= LONG_LINE}
     unpadded = {text.rstrip("=") for text in coded}
     return wrapped | coded | unpadded | {data.hex(), data.hex().upper(), repr(data)[2:-1]}

@@ -10,12 +10,11 @@ from orch.errors import UsageFault
 from orch.types import render_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from orch.types import FieldPath
 
-_USERS = ("services", "jobs", "registries", "routes")
-_NOT_OURS = ("overrides", "x-")
+ANY = "*"
 
 
 class _Need(NamedTuple):
@@ -30,7 +29,19 @@ _PASSWORD = _Need("a password is text", "name the secret that holds the password
 _PEM = _Need(
     "certificates and keys are given in PEM", "convert it, as with openssl x509 -inform der"
 )
-_NEEDS: Mapping[str, _Need] = {"environment": _VARIABLE, "password": _PASSWORD, "tls": _PEM}
+_UNITS: tuple[FieldPath, ...] = (("services", ANY), ("jobs", ANY))
+_CONTAINERS: tuple[FieldPath, ...] = (
+    *_UNITS,
+    *((*unit, "sidecars", ANY) for unit in _UNITS),
+    *((*unit, "pre_start", ANY) for unit in _UNITS),
+)
+_PLACES: tuple[tuple[FieldPath, _Need], ...] = (
+    *(((*container, "environment", ANY), _VARIABLE) for container in _CONTAINERS),
+    (("registries", ANY, "password"), _PASSWORD),
+    (("routes", ANY, "tls", "cert"), _PEM),
+    (("routes", ANY, "tls", "key"), _PEM),
+)
+"""Where a value goes out as text; what is mounted as a file may hold anything."""
 
 
 def delivered(name: str, source: Mapping[str, Any], given: str | bytes) -> bytes:
@@ -63,14 +74,14 @@ def check_text(name: str, value: bytes, document: Mapping[str, Any]) -> None:
     """Raises UsageFault for a value that is no text where a document wants it as text."""
     if _is_text(value):
         return
-    for section in _USERS:
-        for path in _text_uses(document.get(section), name, (section,)):
-            need = next(need for key, need in _NEEDS.items() if key in path)
-            raise UsageFault(
-                f"the secret {name!r} is not UTF-8 text, and {need.why}",
-                place=render_path(path),
-                mend=need.mend,
-            )
+    for place, need in _PLACES:
+        for path, found in _found(document, place):
+            if found == {"secret": name}:
+                raise UsageFault(
+                    f"the secret {name!r} is not UTF-8 text, and {need.why}",
+                    place=render_path(path),
+                    mend=need.mend,
+                )
 
 
 def _is_text(value: bytes) -> bool:
@@ -80,14 +91,16 @@ def _is_text(value: bytes) -> bool:
         return False
 
 
-def _text_uses(tree: Any, secret: str, path: FieldPath) -> Iterator[FieldPath]:
-    """Every `{secret: NAME}`: what is mounted as a file is named by its `source` instead."""
-    if tree == {"secret": secret}:
-        yield path
-    elif isinstance(tree, Mapping):
-        for key, below in tree.items():
-            if not str(key).startswith(_NOT_OURS):
-                yield from _text_uses(below, secret, (*path, key))
-    elif isinstance(tree, list | tuple):
-        for index, below in enumerate(tree):
-            yield from _text_uses(below, secret, (*path, index))
+def _found(tree: Any, place: FieldPath, path: FieldPath = ()) -> Iterator[tuple[FieldPath, Any]]:
+    """What stands at a place, with its path."""
+    if not place:
+        yield path, tree
+        return
+    key, *rest = place
+    below: Iterable[tuple[Any, Any]]
+    if isinstance(tree, Mapping):
+        below = tree.items() if key == ANY else [(key, tree[key])] if key in tree else []
+    else:
+        below = enumerate(tree) if key == ANY and isinstance(tree, list | tuple) else []
+    for one, item in below:
+        yield from _found(item, tuple(rest), (*path, one))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from orch.errors import UsageFault
@@ -164,14 +165,14 @@ def variable_values(
 
 def _text(key: Key, value: bytes) -> str:
     """One that is external may be no text, which only its owner's deploy could see."""
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        raise UsageFault(
-            f"the secret {key.name!r} is not UTF-8 text, and can be had as a file alone",
-            place=str(key),
-            mend="list it under `secrets`, or name one that is text",
-        ) from None
+    with suppress(UnicodeDecodeError):
+        if "\0" not in (text := value.decode()):
+            return text
+    raise UsageFault(
+        f"the secret {key.name!r} is not UTF-8 text, and can be had as a file alone",
+        place=str(key),
+        mend="list it under `secrets`, or name one that is text",
+    )
 
 
 def _secret(world: World, vault: Vault, key: Key, pins: Mapping[str, str]) -> bytes:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import threading
 from typing import Any
 
 import pytest
 
-from orch.apply.redact import Redactor
+from orch.apply.redact import LONG_LINE, Redactor
 from orch.errors import OrchError, UsageFault
 from orch.load.source import app_from_document
 from orch.testing.platform import Script
@@ -156,6 +157,28 @@ def test_bytes_that_are_no_text_are_refused_where_text_is_meant(
     assert shop.plan(used(shop, spec, use)).pending
 
 
+ALIKE: list[dict[str, Any]] = [
+    {"labels": {"secret": "ks"}},
+    {"environment": {"secret": "ks"}},
+    {"logging": {"driver": "local", "options": {"secret": "ks"}}},
+]
+
+
+@pytest.mark.parametrize("more", ALIKE)
+def test_what_only_looks_like_a_secret_is_none(shop: Any, spec: Any, more: dict[str, Any]) -> None:
+    spec["services"]["web"] |= more
+    assert shop.plan(spec).pending
+
+
+@pytest.mark.parametrize("name", ["x-ray", "overrides-api"])
+def test_a_use_is_found_whatever_names_are_on_the_way(shop: Any, spec: Any, name: str) -> None:
+    variable = {"x-K": {"secret": "ks"}}
+    spec["services"][name] = {**spec["services"].pop("web"), "environment": variable}
+    with pytest.raises(UsageFault, match="'ks' is not UTF-8 text") as caught:
+        shop.plan(spec)
+    assert "x-K" in caught.value.place
+
+
 def test_a_value_read_late_is_refused_before_what_uses_it_is_sent(shop: Any, spec: Any) -> None:
     shop.vault.versions["ks"] = "v7"
     spec["services"]["web"]["environment"] = {"KS": {"secret": "ks"}}
@@ -193,7 +216,15 @@ def spellings(value: bytes) -> list[str]:
         base64.urlsafe_b64encode(value).decode(),
         base64.b64encode(value).decode().rstrip("="),
         *base64.encodebytes(value).decode().splitlines(),
+        *pem_lines(value),
     ]
+
+
+def pem_lines(value: bytes) -> list[str]:
+    """Base64 as PEM has it; the last line may be too short to be a value of its own."""
+    whole = base64.b64encode(value).decode()
+    lines = [whole[at : at + 64] for at in range(0, len(whole), 64)]
+    return [line for line in lines if len(line) >= LONG_LINE]
 
 
 @pytest.mark.parametrize("value", [CANARY, EVERY_BYTE, b"plain text, and no more"])
@@ -218,6 +249,15 @@ def test_no_fault_tells_bytes_in_any_spelling(shop: Any, spec: Any, encoding: st
         said = str(fault) + repr(fault.args)
     assert "bad: " in said
     assert not [spelling for spelling in spellings(CANARY) if spelling in said]
+
+
+def test_who_learns_a_value_at_once_with_another_knows_it_too() -> None:
+    redactor, value = Redactor(), bytes(range(256)) * 2000
+    first = threading.Thread(target=redactor.learn, args=([value],))
+    first.start()
+    redactor.learn([value])
+    assert redactor.text(value.hex()) == "***"
+    first.join()
 
 
 def test_a_short_value_leaves_other_words_alone() -> None:

@@ -142,8 +142,8 @@ def test_external_secret_is_another_app_s_of_the_namespace(plane: Plane) -> None
     assert allocation(plane).values == {"pw": "from-there"}
 
 
-def test_bytes_of_a_secret_reach_the_agent_and_are_no_variable(plane: Plane) -> None:
-    value = bytes(range(256))
+@pytest.mark.parametrize("value", [bytes(range(256)), b"text with a \0 in it"])
+def test_bytes_of_a_secret_reach_the_agent_and_are_no_variable(plane: Plane, value: bytes) -> None:
     key = Key(App("default", "vault"), "secret", "shared")
     plane.ask(lambda r: r.put(key, Put({"version": "v1"}, secrets={"shared": value})))
     plane.put("pw", {"external": True, "name": "shared"}, "secret")
