@@ -122,7 +122,7 @@ class Stack:
             "docker", "stack", "deploy", "--resolve-image", "never", "-c", "stack.yaml", self.name
         )
         assert made.returncode == 0, made.stderr
-        until(self.settled, 60, lambda: [t["Status"] for t in self.tasks()])
+        until(self.settled, lambda: [t["Status"] for t in self.tasks()])
 
     def settled(self) -> bool:
         wanted = {"web": 2, "slow_worker": 1}
@@ -177,9 +177,9 @@ def stack(swarm: str, backend: SwarmBackend, tool_image: str, tmp_path: Path) ->
     session.unlock()
     session.apply(session.down_plan(volumes=True), timeout=60)
     made.run("docker", "stack", "rm", name)
-    until(lambda: not made.tasks() and not made.names("networks"), 60)
+    until(lambda: not made.tasks() and not made.names("networks"))
     for volume in made.names("volumes"):
-        until(lambda: made.run("docker", "volume", "rm", "-f", volume).returncode == 0, 60)  # noqa: B023
+        until(lambda: made.run("docker", "volume", "rm", "-f", volume).returncode == 0)  # noqa: B023
 
 
 def test_a_stack_is_imported_and_taken_over_without_a_restart(stack: Stack) -> None:
@@ -275,8 +275,8 @@ def test_parts_of_others_stay_theirs_and_names_never_collide(stack: Stack) -> No
     session.apply(session.down_plan(volumes=True), timeout=60)
     assert client.one("networks", f"{stack.name}x") is not None
     assert client.one("volumes", "files") is not None
-    until(lambda: stack.run("docker", "volume", "rm", "files").returncode == 0, 30)
-    until(lambda: stack.run("docker", "network", "rm", f"{stack.name}x").returncode == 0, 30)
+    until(lambda: stack.run("docker", "volume", "rm", "files").returncode == 0)
+    until(lambda: stack.run("docker", "network", "rm", f"{stack.name}x").returncode == 0)
 
 
 def test_what_the_spec_has_no_words_for_is_told(stack: Stack) -> None:
