@@ -168,7 +168,7 @@ class Sighting:
     ingress_classes: tuple[str, ...] = ()
     ingress_default: bool = False
     gateway_classes: tuple[str, ...] = ()
-    standing: Mapping[str, str] = EMPTY
+    standing: Mapping[str, str | None] = EMPTY
 
 
 def sighted(options: Mapping[str, str], seen: Sighting) -> ClusterFacts:
@@ -185,7 +185,8 @@ def sighted(options: Mapping[str, str], seen: Sighting) -> ClusterFacts:
     ingress = options.get("ingress_class")
     if not ingress:
         usual = _chosen(seen.ingress_classes, said.ingress_class)
-        ingress = seen.standing.get(INGRESS, "" if seen.ingress_default else usual)
+        held = seen.standing.get(INGRESS)
+        ingress = held if held is not None else "" if seen.ingress_default else usual
     balances = not seen.groups.isdisjoint(_BALANCERS)
     enforces = not seen.groups.isdisjoint(_ENFORCERS)
     usual = _chosen(seen.gateway_classes, said.gateway_class)

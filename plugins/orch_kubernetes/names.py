@@ -22,6 +22,8 @@ APP, SERVICE = "orch/app", "orch/service"
 ADDRESSES = ("address/", "published/")
 """How ids of Services begin that lead to one workload."""
 AUTOSCALED = "orch/autoscaled"
+CLASS_LAID = "orch/class-laid"
+"""An annotation of a way in whose class an override gave: it holds for that object alone."""
 ACCOUNT = "orch/account"
 CANARY, PROMOTE = "orch/canary", "orch/promote"
 DEADLINE, FAILURE_ACTION = "orch/progress-deadline", "orch/failure-action"

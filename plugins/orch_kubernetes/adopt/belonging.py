@@ -166,9 +166,8 @@ def _version_key(row: Row) -> tuple[str, str]:
 
 
 def _is_made(row: Row) -> bool:
-    owners = row["metadata"].get("ownerReferences") or ()
     return (
-        any(owner.get("controller") for owner in owners)
+        marks.is_derived(row)
         or (row["kind"], marks.name_of(row)) in _CLUSTERS_OWN
         or (row["kind"] == "Secret" and row.get("type") in _KEEPSAKES)
         or bool(marks.label(row, marks.STORE))

@@ -131,3 +131,9 @@ def unpack(text: str) -> Mapping[str, Any] | None:
     except (ValueError, zlib.error):
         return None
     return found if isinstance(found, dict) else None
+
+
+def is_derived(row: Row) -> bool:
+    """Whether a controller made an object of another, as that of OpenShift does of Ingresses."""
+    owners = row["metadata"].get("ownerReferences") or ()
+    return any(owner.get("controller") for owner in owners)

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from orch.errors import Conflict, Transient
+from orch.errors import Conflict, Refused, Transient
 from orch.plan.merge import Merger
 from orch.types import Event, EventKind, Operation
 from orch_kubernetes import names
@@ -72,6 +72,7 @@ class Change:
                 yield from self._again()
             else:
                 yield from self._write()
+                self._check_move()
         yield Event(EventKind.APPLIED, action.id, action.reason)
         yield from self._judged()
 
@@ -91,6 +92,22 @@ class Change:
                     raise
             else:
                 return
+
+    def _check_move(self) -> None:
+        """Raise Refused for a way in that is not taken, while another kind leads to its host.
+
+        That one would go next.
+        """
+        if self.action.kind not in JUDGED:
+            return
+        there = ways.former(self.cluster, self.action.id)
+        refused = [event.message for event in self._judged()] if there else []
+        if refused:
+            raise Refused(
+                f"{'; '.join(refused)}; {', '.join(there)} stays",
+                place=self.action.id,
+                mend="ask who runs its controller, or stay with --option routes",
+            )
 
     def _judged(self) -> Iterator[Event]:
         """Warnings of a way in that its controller refuses, as no rollout would tell of it."""

@@ -70,7 +70,10 @@ class Cluster:
             if must:
                 raise
             return None
-        return _typed(rows, kind) if rows is not None else None
+        if rows is None:
+            return None
+        # What a controller makes of an object of ours may bear a copy of its marks.
+        return _typed([row for row in rows if name == CLAIM or not marks.is_derived(row)], kind)
 
     def named(self, kind: Kind, real: list[str]) -> list[Row]:
         """Objects of a kind by their real names, whoever made them."""

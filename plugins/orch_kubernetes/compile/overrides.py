@@ -6,20 +6,23 @@ import re
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from orch.compile.view import Read
 from orch.types import Consequence, Fidelity, render_path
 from orch_kubernetes import names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from orch.compile.builder import ResourceBuilder
-    from orch.compile.view import Read, View
+    from orch.compile.view import View
     from orch.types import FieldPath
     from orch_kubernetes.compile.objects import Scope
 
 CHECKED_FROM = (1, 25)
 """The oldest version whose schemas are at hand; an older one is checked by these."""
 PROTECTED = {("apiVersion",), ("kind",), ("metadata", "name"), ("spec", "selector")}
+MAPPINGS = {("metadata",), ("metadata", "labels"), ("metadata", "annotations")}
+CLASSES = {("spec", "ingressClassName"), ("spec", "gatewayClassName")}
 WAYS_IN = ("ingress", "httpRoute", "gateway", "route")
 """What routes may become; which of them depends on the cluster."""
 SERVICE = ("account/{app}/{name}", "service/{name}", "address/{name}", "published/{name}",
@@ -45,7 +48,7 @@ class _Overrides:
 
     def __init__(self, scope: Scope) -> None:
         self._scope, self._make = scope, scope.make
-        self._laid: dict[tuple[str, FieldPath], Any] = {}
+        self._laid: dict[str, dict[FieldPath, Any]] = {}
         self._faulty: set[str] = set()
 
     def lay(self, view: View, name: str, ids: Iterable[str]) -> None:
@@ -61,11 +64,15 @@ class _Overrides:
         objects = {begun[id_].kind.lower(): [begun[id_]] for id_ in ids if id_ in begun}
         for way in self._scope.leading.get(name, {}).values():
             objects.setdefault(way.kind.lower(), []).append(way)
-        for key, read in part.items():
+        for key, said in part.items():
+            read = Read(part, key, None) if said is None else said
             found = objects.get(key.lower(), ())
-            if not found or not isinstance(read.value, dict):
+            if found and not isinstance(read.value, dict):
+                self._make.reject(read, "it is no mapping", "write settings below it")
+                continue
+            if not found:
                 self._unknown(key, read, name, [same[0].kind for same in objects.values()])
-            for resource in found if isinstance(read.value, dict) else ():
+            for resource in found:
                 if self._is_laid(resource, read):
                     self._check(resource, read)
 
@@ -84,17 +91,24 @@ class _Overrides:
 
     def _is_laid(self, resource: ResourceBuilder, read: Read) -> bool:
         """Lay one mapping over an object; what may not be so is rejected, and ends it."""
+        laid = self._laid.setdefault(resource.id, {})
         for path, value in _leaves(read.value, ()):
+            if fault := _misplaced(resource.body, path, value):
+                self._make.reject(read, fault, "see `kubectl explain`")
+                return False
             if path in PROTECTED or path[:2] in PROTECTED:
                 said = ".".join(map(str, path))
                 self._make.reject(read, f"{said} is not to be changed", "leave it")
                 return False
-            if self._laid.setdefault((resource.id, path), value) != value:
+            if any(_disagree(path, value, *other) for other in laid.items()):
                 told = f"{resource.kind} {resource.name} is shared with another service, which "
                 told += f"says something else of {render_path(path)}"
                 self._make.reject(read, told, "let both say the same")
                 return False
+            laid[path] = value
             resource.put(path, read, value=value, outcome=Fidelity.NATIVE)
+            if path in CLASSES:
+                resource.set(("metadata", "annotations", names.CLASS_LAID), "yes")
         return True
 
     def _check(self, resource: ResourceBuilder, read: Read) -> None:
@@ -122,6 +136,25 @@ class _Overrides:
             where = render_path(tuple(fault.absolute_path))
             told = f"the API does not take it: {where}: {fault.message[:200]}"
             self._make.reject(read, told, "see `kubectl explain`")
+
+
+def _misplaced(body: Mapping[str, Any], path: FieldPath, value: Any) -> str:
+    """Why something can't be laid where it is to go, empty when it can."""
+    there: Any = body
+    for length, key in enumerate(path):
+        if not isinstance(there, dict):
+            return f"{render_path(path[:length])} is no mapping"
+        there = there.get(key, {})
+    must = path in MAPPINGS or (isinstance(there, dict) and there)
+    return f"{render_path(path)} is a mapping" if must and not isinstance(value, dict) else ""
+
+
+def _disagree(path: FieldPath, value: Any, other: FieldPath, there: Any) -> bool:
+    """Whether two say something else of one place, or one of what is below the other's."""
+    if path == other:
+        return bool(value != there)
+    shorter = min(len(path), len(other))
+    return path[:shorter] == other[:shorter]
 
 
 def _leaves(value: Any, path: FieldPath) -> Iterator[tuple[FieldPath, Any]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from orch.types import Diagnostic, Severity
+from orch_kubernetes import names
 from orch_kubernetes.api import marks
 from orch_kubernetes.api.kinds import part
 from orch_kubernetes.flavours import GATEWAY, INGRESS, ROUTE
@@ -19,20 +21,48 @@ Row = dict[str, Any]
 WAYS = {"ingress": INGRESS, "httproute": GATEWAY, "route": ROUTE}
 """How routes are made, by how the ids of what leads to a host begin."""
 KINDS = {INGRESS: "Ingress", GATEWAY: "HTTPRoute", ROUTE: "Route"}
+_CLASSES = {INGRESS: ("Ingress", "ingressClassName"), GATEWAY: ("Gateway", "gatewayClassName")}
+GATEWAY_ID = "gateway/app"
+NO_HOST = "any"
+"""What an id of a Route says where it has no host."""
 SETTLES = 10.0
 """Seconds from which on a way in is taken to be served; controllers accept it before they do."""
 
 
-def standing(cluster: Cluster) -> Mapping[str, str]:
-    """How routes of an instance are made at present, each with the class that it names, if any."""
+def standing(cluster: Cluster) -> Mapping[str, str | None]:
+    """How routes of an instance are made at present, each with the class that it names.
+
+    Where several do, that of the most; None where overrides alone gave one, as such a class holds
+    for its own object, and as long as the override is there.
+    """
     rows = cluster.ours([*KINDS.values(), "Gateway"])
-    gateways = [part(row, ("spec", "gatewayClassName")) for row in rows.get("Gateway", ())]
-    found = {way: "" for way, kind in KINDS.items() if rows.get(kind)}
-    if INGRESS in found:
-        found[INGRESS] = str(rows["Ingress"][0]["spec"].get("ingressClassName") or "")
-    if GATEWAY in found and gateways:
-        found[GATEWAY] = str(gateways[0])
+    found: dict[str, str | None] = {way: None for way, kind in KINDS.items() if rows.get(kind)}
+    for way in found.keys() & _CLASSES.keys():
+        kind, named = _CLASSES[way]
+        free = (row for row in rows.get(kind, ()) if not marks.annotation(row, names.CLASS_LAID))
+        said = Counter(str(part(row, ("spec", named)) or "") for row in free)
+        found[way] = max(sorted(said), key=said.__getitem__, default=None)
     return found
+
+
+def former(cluster: Cluster, id_: str) -> list[str]:
+    """Ways in of another kind that stand beside one that is written, to the same host."""
+    way, host = way_of(id_)
+    kind = KINDS[GATEWAY if id_ == GATEWAY_ID else WAYS[way]]
+    rows = cluster.ours([other for other in KINDS.values() if other != kind]).values()
+    return [
+        f"{row['kind']} {marks.name_of(row)}"
+        for held in rows
+        for row in held
+        if id_ == GATEWAY_ID or way_of(marks.annotation(row, marks.ID))[1] == host
+    ]
+
+
+def way_of(id_: str) -> tuple[str, str]:
+    """The kind and the host of what leads to one, by its id; some have more than one for a host."""
+    way, _, rest = id_.partition("/")
+    host = rest.partition("/")[0]
+    return way, "*" if host == NO_HOST else host
 
 
 def moves(there: Iterable[str], wanted: Iterable[str]) -> Iterator[Diagnostic]:
@@ -45,8 +75,9 @@ def moves(there: Iterable[str], wanted: Iterable[str]) -> Iterator[Diagnostic]:
     for host in sorted(before.keys() & after.keys()):
         if not before[host] & after[host]:
             was, comes = WAYS[min(before[host])], WAYS[min(after[host])]
+            said = "what comes for any host" if host == "*" else host
             yield Diagnostic(
-                f"{host} moves from {was} to {comes}, and may answer at another address there",
+                f"{said} moves from {was} to {comes}, and may answer at another address there",
                 mend=f"lead its name to that once it is up, or stay with --option routes={was}",
                 severity=Severity.WARNING,
             )
@@ -54,15 +85,15 @@ def moves(there: Iterable[str], wanted: Iterable[str]) -> Iterator[Diagnostic]:
 
 def unsettled(cluster: Cluster, id_: str) -> float:
     """Seconds for which a way in has still to stay, as another one to its host is that young."""
-    way, _, host = id_.partition("/")
+    way, host = way_of(id_)
     if way not in WAYS:
         return 0.0
-    others = {f"{other}/{host}": KINDS[said] for other, said in WAYS.items() if other != way}
-    rows = (row for held in cluster.ours(others.values()).values() for row in held)
+    others = [KINDS[said] for other, said in WAYS.items() if other != way]
+    rows = (row for held in cluster.ours(others).values() for row in held)
     made = [
         seconds_of(str(row["metadata"].get("creationTimestamp", "")))
         for row in rows
-        if marks.annotation(row, marks.ID) in others
+        if way_of(marks.annotation(row, marks.ID))[1] == host
     ]
     return max((SETTLES - (cluster.client.now() - one) for one in made), default=0.0)
 
@@ -70,7 +101,7 @@ def unsettled(cluster: Cluster, id_: str) -> float:
 def _by_host(ids: Iterable[str]) -> dict[str, set[str]]:
     """Hosts with the ways that lead to them."""
     found: dict[str, set[str]] = {}
-    for way, _, host in (id_.partition("/") for id_ in ids):
+    for way, host in map(way_of, ids):
         if way in WAYS:
             found.setdefault(host, set()).add(way)
     return found

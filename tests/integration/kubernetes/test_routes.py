@@ -223,26 +223,103 @@ def test_what_was_said_of_an_earlier_generation_counts_no_more() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [("ingress", "gateway"), ("gateway", "ingress"), ("route", "ingress")]
+    ("old", "new", "given"),
+    [
+        ("ingress", "gateway", {"host": HOST}),
+        ("gateway", "ingress", {"host": HOST}),
+        ("route", "ingress", {"host": HOST}),
+        ("ingress", "route", {"host": HOST, "path": "/api"}),
+        ("route", "ingress", {"host": HOST, "path": "/api"}),
+        ("ingress", "route", {}),
+    ],
 )
 def test_another_kind_of_way_in_is_there_before_the_former_one_goes(
-    old: str, new: str, trial_of: Callable[..., Trial], monkeypatch: pytest.MonkeyPatch
+    old: str, new: str, given: Row, trial_of: Callable[..., Trial], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ways, "SETTLES", 2.0)
     first, second = trial_of(routes=old), trial_of(routes=new)
-    document = routed(first, host=HOST)
+    document = routed(first, **given)
     first.deployed(document)
     planned = second.plan(document).plan
-    (told,) = (str(one) for one in planned.warnings if HOST in one.fault)
+    (told,) = (str(one) for one in planned.warnings if "moves from" in one.fault)
+    assert told.startswith(given.get("host", "what comes for any host"))
     assert f"stay with --option routes={old}" in told
     events: list[Event] = []
     second.session().apply(planned, on_event=events.append)
     done = [event.id for event in events if event.kind is EventKind.APPLIED]
-    ids = {routes: f"{way}/{HOST}" for way, routes in ways.WAYS.items()}
-    assert done.index(ids[new]) < done.index(ids[old])
+    begins = {routes: f"{way}/" for way, routes in ways.WAYS.items()}
+    found = [next(routes for routes in begins if id_.startswith(begins[routes])) for id_ in done
+             if id_.startswith(tuple(begins.values()))]  # fmt: skip
+    assert found == [new, old]
     waited = [event.message for event in events if event.kind is EventKind.PROGRESS]
     assert any("until the new way in is served" in line for line in waited), waited
     assert second.pending(document) == []
+
+
+def test_a_way_in_that_is_refused_takes_no_other_ones_place(
+    trial_of: Callable[..., Trial], kubernetes_api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ways, "SETTLES", 0.5)
+    first, second = trial_of(routes="ingress"), trial_of(routes="gateway")
+    document = routed(first, host=HOST)
+    first.deployed(document)
+    kubernetes_api.controllers.says["httproutes"] = lambda row: attaches(row, refused=True)
+    outcome = second.deploy(document)
+    assert outcome.verdict is Verdict.ROLLED_BACK, outcome
+    (why,) = outcome.failed.values()
+    assert "no listener allows it; Ingress" in why
+    kinds = {key[1] for key in kubernetes_api.platform.objects} & {"ingresses", "httproutes"}
+    assert kinds == {"ingresses"}
+    kubernetes_api.controllers.says["httproutes"] = attaches
+    second.deployed(document)
+    kinds = {key[1] for key in kubernetes_api.platform.objects} & {"ingresses", "httproutes"}
+    assert kinds == {"httproutes"}
+
+
+def ingress_class(api: Api, space: str = "shop") -> dict[str, str | None]:
+    """The class of each Ingress, by its host."""
+    rows = [row for key, row in api.platform.objects.items() if key[1:3] == ("ingresses", space)]
+    return {row["spec"]["rules"][0]["host"]: row["spec"].get("ingressClassName") for row in rows}
+
+
+def test_a_class_that_an_override_gave_holds_for_its_object_as_long_as_it_is_there(
+    trial_of: Callable[..., Trial], kubernetes_api: Api
+) -> None:
+    trial = trial_of()
+    document = routed(trial, host=HOST)
+    admin = {"kubernetes": {"ingress": {"spec": {"ingressClassName": "internal"}}}}
+    document["services"]["adm"] = {**document["services"]["web"], "overrides": admin}
+    inside = {**document["routes"][0], "service": "adm", "host": "admin.example.com"}
+    document["routes"].append(inside)
+    trial.deployed(document)
+    assert ingress_class(kubernetes_api) == {HOST: None, "admin.example.com": "internal"}
+    assert trial_of().pending(document) == []
+    del document["services"]["adm"]["overrides"]
+    trial_of().deployed(document)
+    assert ingress_class(kubernetes_api) == {HOST: None, "admin.example.com": None}
+    assert trial_of().pending(document) == []
+
+
+def test_what_a_controller_makes_of_an_ingress_is_not_ours(
+    trial_of: Callable[..., Trial], kubernetes_api: Api
+) -> None:
+    """OpenShift makes a Route of each Ingress, with its labels and annotations."""
+    document = routed(trial_of(), host=HOST)
+    trial_of().deployed(document)
+    objects = kubernetes_api.platform.objects
+    (ingress,) = (row for key, row in objects.items() if key[1] == "ingresses")
+    owner = {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "controller": True,
+             "name": ingress["metadata"]["name"], "uid": ingress["metadata"]["uid"]}  # fmt: skip
+    copied = {key: ingress["metadata"][key] for key in ("labels", "annotations")}
+    metadata = {"name": "made", "ownerReferences": [owner], **copied}
+    body = {"apiVersion": "route.openshift.io/v1", "kind": "Route", "metadata": metadata,
+            "spec": {"host": HOST, "to": {"kind": "Service", "name": "web"}}}  # fmt: skip
+    key = ("route.openshift.io", "routes", "shop", "made")
+    kubernetes_api.platform.create(key, body, "ingress-to-route")
+    assert trial_of().pending(document) == []
+    trial_of().deployed(trial_of().web("one"))
+    left = {key[1] for key in kubernetes_api.platform.objects} & {"ingresses", "routes"}
+    assert left == {"routes"}  # the cluster's own collector takes it along
 
 
 def gateway_class(api: Api, name: str) -> None:

@@ -584,6 +584,33 @@ def test_a_way_in_that_two_services_share_is_told_one_thing() -> None:
     assert "says something else" in found.reason
 
 
+@pytest.mark.parametrize("other", [{}, {"example.com/timeout": {"a": "b"}}])
+def test_of_what_two_services_share_neither_takes_the_other_ones_away(other: Any) -> None:
+    more = {"metadata": {"annotations": other}}
+    found = row(
+        routed({"ingress": NOTED}, {"ingress": more}), "services.api.overrides.kubernetes.ingress"
+    )
+    assert found.outcome is Fidelity.REJECTED
+    assert "says something else" in found.reason or "is no mapping" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (None, "it is no mapping"),
+        ("text", "it is no mapping"),
+        ({"metadata": None}, "metadata is a mapping"),
+        ({"metadata": {"labels": None}}, "metadata.labels is a mapping"),
+        ({"metadata": "x"}, "metadata is a mapping"),
+        ({"spec": {"rules": {"host": "x"}}}, "spec.rules is no mapping"),
+        ({"spec": None}, "spec is a mapping"),
+    ],
+)
+def test_what_can_not_be_laid_over_an_object_is_refused(said: Any, reason: str) -> None:
+    found = row(routed({"ingress": said}, {}), "services.web.overrides.kubernetes.ingress")
+    assert (found.outcome, found.reason) == (Fidelity.REJECTED, reason)
+
+
 def test_settings_of_ways_in_that_the_cluster_has_not_are_lost_and_told() -> None:
     manifest = routed({"httpRoute": NOTED}, {"gateway": NOTED})
     lost = row(manifest, "services.web.overrides.kubernetes.httpRoute")
