@@ -180,7 +180,10 @@ def test_containers(orch_docker: Orch, dockerd: Engine, tmp_path: Path) -> None:
 
 def inspect_everything(dockerd: Engine) -> str:
     client = dockerd.client()
-    containers = [client.api.inspect_container(c.id) for c in client.containers.list(all=True)]
+    containers = [
+        client.api.inspect_container(c.id)
+        for c in client.containers.list(all=True, ignore_removed=True)
+    ]
     networks, volumes = client.api.networks(), client.api.volumes()
     client.close()
     assert containers

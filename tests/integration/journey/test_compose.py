@@ -72,7 +72,7 @@ def changes_of(plan: Any, id_: str) -> dict[str, tuple[Any, Any]]:
 
 
 def containers_of(client: docker.DockerClient, service: str) -> list[Any]:
-    return [c for c in client.containers.list() if service in c.name]
+    return [c for c in client.containers.list(ignore_removed=True) if service in c.name]
 
 
 def test_voting_app(
@@ -118,7 +118,7 @@ def test_voting_app(
 
     before = {c.id for c in containers_of(client, "vote")}
     victim = orch("ps", "vote", *files, "--output", "json").data["replicas"][0]
-    orch_containers = client.containers.list()
+    orch_containers = client.containers.list(ignore_removed=True)
     (container,) = [c for c in orch_containers if victim["id"] in {*c.labels.values(), c.name}]
     container.kill()
     await_true(
@@ -128,7 +128,9 @@ def test_voting_app(
     assert len(before) >= 2
 
     orch("down", *files, "--volumes", "--yes", timeout=120)
-    await_true(lambda: not client.containers.list(all=True), "no container left")
+    await_true(
+        lambda: not client.containers.list(all=True, ignore_removed=True), "no container left"
+    )
     assert not client.volumes.list()
     left = {n.name for n in client.networks.list()} - {"bridge", "host", "none"}
     assert not left
@@ -141,4 +143,4 @@ def ready(orch: Orch, files: tuple[str, ...]) -> list[Any]:
 
 
 def running(client: docker.DockerClient) -> set[str]:
-    return {c.id for c in client.containers.list()}
+    return {c.id for c in client.containers.list(ignore_removed=True)}

@@ -183,7 +183,9 @@ def nothing_left(dockerd: Engine) -> None:
     """What the engine and the swarm need themselves stays; nothing else does."""
     client = dockerd.client()
     try:
-        await_true(lambda: not client.containers.list(all=True), "no container left")
+        await_true(
+            lambda: not client.containers.list(all=True, ignore_removed=True), "no container left"
+        )
         assert client.services.list() == []
         volumes = client.volumes.list()
         assert [v for v in volumes if v.name.startswith(("default_", "guestbook", "voting"))] == []

@@ -266,7 +266,7 @@ def _ready(trial: Trial) -> set[str]:
 def _kill(host: Host, trial: Trial) -> None:
     label = f"com.docker.swarm.service.name={real_name(trial.instance, 'web')}"
     with host.connected() as client:
-        for container in client.containers.list(filters={"label": label}):
+        for container in client.containers.list(filters={"label": label}, ignore_removed=True):
             container.kill()
 
 
