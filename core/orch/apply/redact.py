@@ -116,8 +116,8 @@ def _spellings(data: bytes) -> set[str]:
 def _spellings_of_bytes(data: bytes) -> set[str]:
     if len(data) < LONG_LINE:
         return {b64encode(data).decode()}  # what else there is looks like any number or word
-    coded = {code(data).decode() for code in (b64encode, urlsafe_b64encode)}
     whole = b64encode(data).decode()
+    coded = {whole, urlsafe_b64encode(data).decode()}
     lines = (whole[at : at + width] for width in WIDTHS for at in range(0, len(whole), width))
     wrapped = {line for line in lines if len(line) >= LONG_LINE}
     unpadded = {text.rstrip("=") for text in coded}

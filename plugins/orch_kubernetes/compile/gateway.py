@@ -27,8 +27,6 @@ ONE_MAP = "a Gateway has one certificate map, for all its hosts"
 MAP_OR_SECRETS = "a Gateway of this cluster takes one certificate map or Secrets, not both"
 MOST_LISTENERS, MOST_RULES, MOST_BACKENDS = 64, 16, 16
 """What one Gateway, one HTTPRoute and one of its rules hold."""
-OWN = "gateway/app"
-"""The id of the Gateway that is made."""
 PLAIN, ENCRYPTED = "http", "https"
 """The listener of what is not encrypted, and that of all hosts of a certificate map."""
 
@@ -51,7 +49,7 @@ class GatewayRoutes(EncryptedRoutes):
         if facts.gateway:
             return None
         app = names.object_name(self._scope.app.name)
-        resource = self._scope.begin(API, "Gateway", OWN, app)
+        resource = self._scope.begin(API, "Gateway", names.GATEWAY_ID, app)
         resource.set("spec.gatewayClassName", facts.gateway_class or "gateway")
         listener: dict[str, Any] = {"name": PLAIN, "port": 80, "protocol": "HTTP"}
         resource.set("spec.listeners", [listener])
@@ -193,5 +191,5 @@ class GatewayRoutes(EncryptedRoutes):
         resource.put((*path, "port"), route.port, value=self._port(route))
         resource.put((*path, "weight"), route.weight)
         resource.depend(f"address/{route.value.service}")
-        made = self._scope.begun.get(OWN)
+        made = self._scope.begun.get(names.GATEWAY_ID)
         self._scope.lead(route.value.service, resource, *([made] if made else ()))

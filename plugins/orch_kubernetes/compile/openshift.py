@@ -42,7 +42,7 @@ class OpenShiftRoutes:
             self._one(host, path, routes, encrypted[host])
 
     def _one(self, host: str, path: str, routes: list[View], encrypted: list[View]) -> None:
-        said = f"{host or 'any'}{path}".strip("/")
+        said = f"{host or names.NO_HOST}{path}".strip("/")
         resource = self._scope.begin(
             "route.openshift.io/v1", "Route", f"route/{said}", names.object_name(said)
         )

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 CHECKED_FROM = (1, 25)
 """The oldest version whose schemas are at hand; an older one is checked by these."""
 PROTECTED = {("apiVersion",), ("kind",), ("metadata", "name"), ("spec", "selector")}
-MAPPINGS = {("metadata",), ("metadata", "labels"), ("metadata", "annotations")}
+FRAME = frozenset({"metadata", "labels", "annotations", "spec", "template", "jobTemplate"})
+"""What holds the rest of an object, and has to stay; of other mappings nothing may be left."""
 CLASSES = {("spec", "ingressClassName"), ("spec", "gatewayClassName")}
+"""Where a way in names its controller."""
 WAYS_IN = ("ingress", "httpRoute", "gateway", "route")
 """What routes may become; which of them depends on the cluster."""
 SERVICE = ("account/{app}/{name}", "service/{name}", "address/{name}", "published/{name}",
@@ -145,7 +147,7 @@ def _misplaced(body: Mapping[str, Any], path: FieldPath, value: Any) -> str:
         if not isinstance(there, dict):
             return f"{render_path(path[:length])} is no mapping"
         there = there.get(key, {})
-    must = path in MAPPINGS or (isinstance(there, dict) and there)
+    must = path[-1] in FRAME or (isinstance(there, dict) and there and value is not None)
     return f"{render_path(path)} is a mapping" if must and not isinstance(value, dict) else ""
 
 

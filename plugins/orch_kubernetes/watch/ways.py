@@ -22,9 +22,6 @@ WAYS = {"ingress": INGRESS, "httproute": GATEWAY, "route": ROUTE}
 """How routes are made, by how the ids of what leads to a host begin."""
 KINDS = {INGRESS: "Ingress", GATEWAY: "HTTPRoute", ROUTE: "Route"}
 _CLASSES = {INGRESS: ("Ingress", "ingressClassName"), GATEWAY: ("Gateway", "gatewayClassName")}
-GATEWAY_ID = "gateway/app"
-NO_HOST = "any"
-"""What an id of a Route says where it has no host."""
 SETTLES = 10.0
 """Seconds from which on a way in is taken to be served; controllers accept it before they do."""
 
@@ -47,14 +44,19 @@ def standing(cluster: Cluster) -> Mapping[str, str | None]:
 
 def former(cluster: Cluster, id_: str) -> list[str]:
     """Ways in of another kind that stand beside one that is written, to the same host."""
+    return [f"{row['kind']} {marks.name_of(row)}" for row in _others(cluster, id_)]
+
+
+def _others(cluster: Cluster, id_: str) -> list[Row]:
+    """What leads to the same host by another kind; a Gateway leads to all hosts."""
     way, host = way_of(id_)
-    kind = KINDS[GATEWAY if id_ == GATEWAY_ID else WAYS[way]]
+    kind = KINDS[GATEWAY if id_ == names.GATEWAY_ID else WAYS[way]]
     rows = cluster.ours([other for other in KINDS.values() if other != kind]).values()
     return [
-        f"{row['kind']} {marks.name_of(row)}"
+        row
         for held in rows
         for row in held
-        if id_ == GATEWAY_ID or way_of(marks.annotation(row, marks.ID))[1] == host
+        if id_ == names.GATEWAY_ID or way_of(marks.annotation(row, marks.ID))[1] == host
     ]
 
 
@@ -62,7 +64,7 @@ def way_of(id_: str) -> tuple[str, str]:
     """The kind and the host of what leads to one, by its id; some have more than one for a host."""
     way, _, rest = id_.partition("/")
     host = rest.partition("/")[0]
-    return way, "*" if host == NO_HOST else host
+    return way, "*" if host == names.NO_HOST else host
 
 
 def moves(there: Iterable[str], wanted: Iterable[str]) -> Iterator[Diagnostic]:
@@ -85,15 +87,11 @@ def moves(there: Iterable[str], wanted: Iterable[str]) -> Iterator[Diagnostic]:
 
 def unsettled(cluster: Cluster, id_: str) -> float:
     """Seconds for which a way in has still to stay, as another one to its host is that young."""
-    way, host = way_of(id_)
-    if way not in WAYS:
+    if way_of(id_)[0] not in WAYS:
         return 0.0
-    others = [KINDS[said] for other, said in WAYS.items() if other != way]
-    rows = (row for held in cluster.ours(others).values() for row in held)
     made = [
         seconds_of(str(row["metadata"].get("creationTimestamp", "")))
-        for row in rows
-        if way_of(marks.annotation(row, marks.ID))[1] == host
+        for row in _others(cluster, id_)
     ]
     return max((SETTLES - (cluster.client.now() - one) for one in made), default=0.0)
 

@@ -611,6 +611,18 @@ def test_what_can_not_be_laid_over_an_object_is_refused(said: Any, reason: str) 
     assert (found.outcome, found.reason) == (Fidelity.REJECTED, reason)
 
 
+def test_of_what_is_compiled_a_part_may_be_taken_away() -> None:
+    said = {"spec": {"template": {"spec": {"securityContext": None}}}}
+    manifest = compiled(web(overrides={"kubernetes": {"deployment": said}}, group_add=["7"]))
+    found = row(manifest, "services.web.overrides.kubernetes.deployment")
+    assert found.outcome is Fidelity.NATIVE
+    assert pod(manifest)["securityContext"] is None
+    said["spec"]["template"]["spec"]["securityContext"] = "none"
+    manifest = compiled(web(overrides={"kubernetes": {"deployment": said}}, group_add=["7"]))
+    found = row(manifest, "services.web.overrides.kubernetes.deployment")
+    assert found.reason == "spec.template.spec.securityContext is a mapping"
+
+
 def test_settings_of_ways_in_that_the_cluster_has_not_are_lost_and_told() -> None:
     manifest = routed({"httpRoute": NOTED}, {"gateway": NOTED})
     lost = row(manifest, "services.web.overrides.kubernetes.httpRoute")
